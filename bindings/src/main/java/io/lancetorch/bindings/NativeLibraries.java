@@ -1,0 +1,167 @@
+package io.lancetorch.bindings;
+
+import io.lancetorch.error.NotFoundException;
+import io.lancetorch.error.StorageException;
+import io.lancetorch.error.UnsupportedException;
+import java.io.IOException;
+import java.io.Reader;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Properties;
+
+/**
+ * Opens the two shims and the libtorch below them, once for the process and for ever. Where a shim lies is said by the
+ * system property {@code lancetorch.native} or the variable {@code LANCETORCH_NATIVE}; which libtorch it runs with by
+ * {@code lancetorch.libtorch} or {@code LANCETORCH_LIBTORCH}, and otherwise it is the JavaCPP presets'.
+ *
+ * <p>Whoever calls into jextract's {@code torch_h} or {@code lance_h} calls {@link #torch()} or {@link #lance()} before.
+ */
+public final class NativeLibraries {
+    private NativeLibraries() {}
+
+    /** Opens libtorch and its shim at the first call. Any thread. */
+    public static void torch() {
+        Torch.open();
+    }
+
+    /** Opens the Lance shim at the first call. Any thread. */
+    public static void lance() {
+        Lance.open();
+    }
+
+    private static final class Torch {
+        private static final RuntimeException FAILURE = attempt(NativeLibraries::openTorch);
+
+        static void open() {
+            rethrow(FAILURE);
+        }
+    }
+
+    private static final class Lance {
+        private static final RuntimeException FAILURE = attempt(() -> load(shim("liblancetorch_lance.so")));
+
+        static void open() {
+            rethrow(FAILURE);
+        }
+    }
+
+    /** A failure is kept and thrown at each call, as itself and not as a NoClassDefFoundError that names nothing. */
+    private static RuntimeException attempt(Runnable opening) {
+        try {
+            opening.run();
+            return null;
+        } catch (RuntimeException e) {
+            return e;
+        }
+    }
+
+    private static void rethrow(RuntimeException failure) {
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    private static void openTorch() {
+        Path shim = shim("liblancetorch_torch.so");
+        String builtFor = builtVersion(shim);
+        String named = setting("lancetorch.libtorch", "LANCETORCH_LIBTORCH");
+        String where;
+        if (named == null) {
+            List<Path> files = PresetsLibtorch.unpack();
+            files.forEach(NativeLibraries::load);
+            where = files.getLast().getParent().toString();
+        } else {
+            Path folder = Path.of(named).toAbsolutePath();
+            Path library = folder.resolve("lib/libtorch.so");
+            if (!Files.exists(library)) {
+                throw new NotFoundException("no libtorch at " + folder + " (looked for lib/libtorch.so): correct"
+                        + " -Dlancetorch.libtorch or LANCETORCH_LIBTORCH");
+            }
+            load(folder.resolve("lib/libc10.so"));
+            load(folder.resolve("lib/libtorch_cpu.so"));
+            load(library);
+            where = folder.toString();
+        }
+        String running = runtimeVersion(where);
+        requireVersion(builtFor, running, shim, where);
+        load(shim);
+    }
+
+    /** C++ has no stable ABI across libtorch versions, so a shim must not even be opened beside another than its own. */
+    static void requireVersion(String builtFor, String running, Path shim, String libtorch) {
+        if (!builtFor.equals(running)) {
+            throw new UnsupportedException("the shim " + shim + " was compiled for libtorch " + builtFor
+                    + ", but the libtorch at " + libtorch + " is " + running
+                    + ": build the shim for it with ./lancetorch build --libtorch DIR, or name the libtorch "
+                    + builtFor + " that it was built for");
+        }
+    }
+
+    private static String builtVersion(Path shim) {
+        Path file = shim.resolveSibling("liblancetorch_torch.properties");
+        Properties properties = new Properties();
+        try (Reader reader = Files.newBufferedReader(file)) {
+            properties.load(reader);
+        } catch (IOException e) {
+            throw new StorageException("cannot read " + file + ", which the build writes beside the shim: " + e, e);
+        }
+        String version = properties.getProperty("torch.version");
+        if (version == null) {
+            throw new StorageException(file + " names no torch.version: run ./lancetorch build again");
+        }
+        return version;
+    }
+
+    /** libtorch's own answer, by its stable C ABI ({@code torch/csrc/inductor/aoti_torch/c/shim.h}, since 2.9). */
+    private static String runtimeVersion(String where) {
+        MemorySegment function = SymbolLookup.loaderLookup()
+                .find("aoti_torch_abi_version")
+                .orElseThrow(() -> new UnsupportedException("the libtorch at " + where
+                        + " is older than 2.9: lancetorch works with libtorch 2.10 to 2.13"));
+        long version;
+        try {
+            version = (long) Linker.nativeLinker()
+                    .downcallHandle(function, FunctionDescriptor.of(ValueLayout.JAVA_LONG))
+                    .invokeExact();
+        } catch (Throwable e) {
+            throw new IllegalStateException("aoti_torch_abi_version threw", e);
+        }
+        return (version >>> 56) + "." + (version >>> 48 & 0xff) + "." + (version >>> 40 & 0xff);
+    }
+
+    private static Path shim(String name) {
+        String folder = setting("lancetorch.native", "LANCETORCH_NATIVE");
+        if (folder == null) {
+            throw new NotFoundException("where " + name + " lies is not said: set -Dlancetorch.native=DIR or"
+                    + " LANCETORCH_NATIVE to the folder build/native/lib that ./lancetorch build makes");
+        }
+        Path file = Path.of(folder).toAbsolutePath().resolve(name);
+        if (!Files.exists(file)) {
+            throw new NotFoundException(
+                    "no " + file + ": run ./lancetorch build, or correct -Dlancetorch.native or LANCETORCH_NATIVE");
+        }
+        return file;
+    }
+
+    private static String setting(String property, String variable) {
+        String value = System.getProperty(property);
+        if (value == null || value.isEmpty()) {
+            value = System.getenv(variable);
+        }
+        return value == null || value.isEmpty() ? null : value;
+    }
+
+    private static void load(Path file) {
+        try {
+            System.load(file.toString());
+        } catch (UnsatisfiedLinkError e) {
+            throw new UnsupportedException("cannot open " + file + ": " + e.getMessage(), e);
+        }
+    }
+}
