@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The target lance: cargo builds native/lance, and the library is copied to build/native/lib. Clones share one cargo
+# target folder, because Lance with all it depends on takes about half an hour to compile on two cores.
+
+find_program(LANCETORCH_CARGO cargo HINTS "$ENV{HOME}/.cargo/bin")
+if(NOT LANCETORCH_CARGO)
+  message(FATAL_ERROR "cargo is not there (rustup.rs). -DLANCETORCH_BUILD_LANCE=OFF leaves the Lance shim out.")
+endif()
+if(DEFINED ENV{CARGO_TARGET_DIR} AND NOT "$ENV{CARGO_TARGET_DIR}" STREQUAL "")
+  set(cargo_target_dir "$ENV{CARGO_TARGET_DIR}")
+else()
+  set(cargo_target_dir "${LANCETORCH_CACHE_DIR}/cargo")
+endif()
+set(built "${cargo_target_dir}/release/liblancetorch_lance.so")
+
+if(NOT EXISTS "${built}")
+  message(STATUS "Lance has not been compiled into ${cargo_target_dir} yet: that takes about half an hour, once")
+endif()
+
+# cargo itself knows what is out of date.
+add_custom_target(
+  lance ALL
+  COMMAND "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${cargo_target_dir}" "${LANCETORCH_CARGO}" build --release --locked
+  COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${built}" "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/liblancetorch_lance.so"
+  BYPRODUCTS "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/liblancetorch_lance.so"
+  WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}/native/lance"
+  USES_TERMINAL VERBATIM)
+
+add_library(lancetorch_lance SHARED IMPORTED GLOBAL)
+set_target_properties(
+  lancetorch_lance PROPERTIES IMPORTED_LOCATION "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/liblancetorch_lance.so"
+                              IMPORTED_NO_SONAME ON)
+add_dependencies(lancetorch_lance lance)

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store.h"
+
+#include <netdb.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <string_view>
+#include <thread>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "handle.h"
+
+using namespace lancetorch;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+namespace {
+
+lt_store* to_handle(c10::intrusive_ptr<c10d::Store> store) {
+  auto made = std::make_unique<lt_store>(lt_store{std::move(store)});
+  count_handle(LT_TORCH_STORE, 1);
+  return made.release();
+}
+
+// TCPStore tries a name that does not resolve until its deadline, and then tells of a timeout.
+void require_host(const char* host) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* addresses = nullptr;
+  int status = getaddrinfo(host, nullptr, &hints, &addresses);
+  if (status != 0) {
+    fail(LT_NOT_FOUND, "the host \"" + std::string(host) + "\" does not resolve: " + gai_strerror(status));
+  }
+  freeaddrinfo(addresses);
+}
+
+c10::intrusive_ptr<c10d::Store> connect(const char* host, c10d::TCPStoreOptions options) {
+  try {
+    return c10::make_intrusive<c10d::TCPStore>(host, options);
+  } catch (const c10::Error& error) {
+    if (!options.useLibUV || std::string_view(error.what()).find("libuv") == std::string_view::npos) {
+      throw;
+    }
+  }
+  options.useLibUV = false;  // a libtorch that was built without it
+  return c10::make_intrusive<c10d::TCPStore>(host, options);
+}
+
+const c10d::TCPStore* tcp_store(const lt_store& store) {
+  const c10d::Store* inner = store.store.get();
+  while (const auto* prefixed = dynamic_cast<const c10d::PrefixStore*>(inner)) {
+    inner = const_cast<c10d::PrefixStore*>(prefixed)->getUnderlyingStore().get();
+  }
+  return dynamic_cast<const c10d::TCPStore*>(inner);
+}
+
+}  // namespace
+
+lt_status lt_store_tcp(const char* host, int32_t port, int32_t world_size, int32_t is_server, int32_t wait_for_workers,
+                       int64_t timeout_milliseconds, lt_store** store, lt_error* err) {
+  return guard(err, "lt_store_tcp", [&] {
+    require_pointer(host, "host");
+    require_pointer(store, "store");
+    require(port >= 0 && port <= 65535, "port is not 0 to 65535");
+    require(port != 0 || is_server != 0, "only a server may leave the port open");
+    require(world_size == -1 || world_size >= 1, "world_size is neither -1 nor 1 or more");
+    require(timeout_milliseconds > 0, "timeout_milliseconds must be 1 or more");
+    require_host(host);
+    c10d::TCPStoreOptions options;
+    options.port = static_cast<uint16_t>(port);
+    options.isServer = is_server != 0;
+    if (world_size > 0) {
+      options.numWorkers = static_cast<size_t>(world_size);
+    }
+    options.waitWorkers = wait_for_workers != 0;
+    options.timeout = milliseconds(timeout_milliseconds);
+    *store = to_handle(connect(host, options));
+  });
+}
+
+lt_status lt_store_prefix(lt_store* store, const char* prefix, lt_store** prefixed, lt_error* err) {
+  return guard(err, "lt_store_prefix", [&] {
+    require_pointer(store, "store");
+    require_pointer(prefix, "prefix");
+    require_pointer(prefixed, "prefixed");
+    *prefixed = to_handle(c10::make_intrusive<c10d::PrefixStore>(prefix, store->store));
+  });
+}
+
+int32_t lt_store_port(const lt_store* store) {
+  const c10d::TCPStore* tcp = store == nullptr ? nullptr : tcp_store(*store);
+  return tcp == nullptr ? -1 : tcp->getPort();
+}
+
+lt_status lt_store_set(lt_store* store, const char* key, const void* value, int64_t size, lt_error* err) {
+  return guard(err, "lt_store_set", [&] {
+    require_pointer(store, "store");
+    require_pointer(key, "key");
+    require(size >= 0, "size is negative");
+    require(size == 0 || value != nullptr, "value is NULL, and its size is not 0");
+    const auto* bytes = static_cast<const uint8_t*>(value);
+    store->store->set(key, std::vector<uint8_t>(bytes, bytes + size));
+  });
+}
+
+lt_status lt_store_get(lt_store* store, const char* key, int64_t timeout_milliseconds, void* value, int64_t capacity,
+                       int64_t* size, lt_error* err) {
+  return guard(err, "lt_store_get", [&] {
+    require_pointer(store, "store");
+    require_pointer(key, "key");
+    require_pointer(size, "size");
+    require(timeout_milliseconds >= 0, "timeout_milliseconds is negative");
+    require(capacity >= 0, "capacity is negative");
+    require(capacity == 0 || value != nullptr, "value is NULL, and its capacity is not 0");
+    // Asks again and again rather than by Store::wait, which holds the store's one connection: a thread that waits for a
+    // key would keep out the thread that is to set it.
+    steady_clock::time_point begin = steady_clock::now();
+    std::chrono::microseconds pause(100);
+    while (!store->store->check({key})) {
+      auto left = std::chrono::duration_cast<std::chrono::microseconds>(begin + milliseconds(timeout_milliseconds) -
+                                                                        steady_clock::now());
+      if (left.count() <= 0) {
+        fail(LT_TIMEOUT,
+             "the key \"" + std::string(key) + "\" was not set within " + std::to_string(timeout_milliseconds) + " ms");
+      }
+      std::this_thread::sleep_for(std::min(pause, left));
+      pause = std::min(pause * 2, std::chrono::microseconds(20'000));
+    }
+    std::vector<uint8_t> found = store->store->get(key);
+    *size = static_cast<int64_t>(found.size());
+    if (capacity > 0 && !found.empty()) {
+      std::memcpy(value, found.data(), std::min(static_cast<size_t>(capacity), found.size()));
+    }
+  });
+}
+
+lt_status lt_store_add(lt_store* store, const char* key, int64_t amount, int64_t* sum, lt_error* err) {
+  return guard(err, "lt_store_add", [&] {
+    require_pointer(store, "store");
+    require_pointer(key, "key");
+    require_pointer(sum, "sum");
+    *sum = store->store->add(key, amount);
+  });
+}
+
+lt_status lt_store_check(lt_store* store, const char* key, int32_t* found, lt_error* err) {
+  return guard(err, "lt_store_check", [&] {
+    require_pointer(store, "store");
+    require_pointer(key, "key");
+    require_pointer(found, "found");
+    *found = store->store->check({key}) ? 1 : 0;
+  });
+}
+
+void lt_store_release(lt_store* store) {
+  if (store != nullptr) {
+    count_handle(LT_TORCH_STORE, -1);
+    delete store;
+  }
+}

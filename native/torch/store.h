@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LANCETORCH_TORCH_STORE_H
+#define LANCETORCH_TORCH_STORE_H
+
+#include <c10/util/intrusive_ptr.h>
+
+#include <torch/csrc/distributed/c10d/Store.hpp>
+
+struct lt_store {
+  c10::intrusive_ptr<c10d::Store> store;
+};
+
+#endif
