@@ -1,0 +1,1 @@
+package io.lancetorch.data; final class Placeholder {}

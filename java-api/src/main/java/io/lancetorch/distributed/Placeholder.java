@@ -1,0 +1,1 @@
+package io.lancetorch.distributed; final class Placeholder {}

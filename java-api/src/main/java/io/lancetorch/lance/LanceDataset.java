@@ -1,0 +1,249 @@
+package io.lancetorch.lance;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.lancetorch.bindings.NativeLibraries;
+import io.lancetorch.bindings.Status;
+import io.lancetorch.bindings.lance.ArrowArray;
+import io.lancetorch.bindings.lance.ArrowSchema;
+import io.lancetorch.bindings.lance.lance_h;
+import io.lancetorch.bindings.lance.lt_fragment;
+import io.lancetorch.bindings.lance.lt_storage_option;
+import io.lancetorch.error.InvalidArgumentException;
+import io.lancetorch.error.NotFoundException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * One version of a Lance dataset, pinned: what others write later does not change what it shows. Any thread may use it, many
+ * at once. The caller closes it; scans that are open go on.
+ */
+public final class LanceDataset implements AutoCloseable {
+    static {
+        NativeLibraries.lance();
+    }
+
+    private final String uri;
+    private final Handle handle;
+    private final Schema schema;
+    private final List<Fragment> fragments;
+    private final long version;
+
+    private LanceDataset(String uri, long address) {
+        this.uri = uri;
+        handle = new Handle("the dataset " + uri, address, lance_h::lt_dataset_close);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
+            schema = readSchema(arena, error);
+            fragments = readFragments(arena, error);
+            MemorySegment out = arena.allocate(JAVA_LONG);
+            Status.check(handle.call(dataset -> lance_h.lt_dataset_version(dataset, out, error)), error);
+            version = out.get(JAVA_LONG, 0);
+        } catch (RuntimeException e) {
+            handle.close();
+            throw e;
+        }
+    }
+
+    /**
+     * Opens the latest version of the dataset at a path or a URI.
+     *
+     * @throws NotFoundException where there is none
+     */
+    public static LanceDataset open(String uri) {
+        return open(uri, Map.of());
+    }
+
+    /** As {@link #open(String)}, with options for the object store by Lance's own names, such as {@code region}. */
+    public static LanceDataset open(String uri, Map<String, String> storageOptions) {
+        return open(uri, storageOptions, 0, null);
+    }
+
+    /** Opens one version. */
+    public static LanceDataset openVersion(String uri, Map<String, String> storageOptions, long version) {
+        if (version < 1) {
+            throw new InvalidArgumentException("version " + version + " of " + uri + ": versions count from 1");
+        }
+        return open(uri, storageOptions, version, null);
+    }
+
+    /** Opens the version that a tag names. */
+    public static LanceDataset openTag(String uri, Map<String, String> storageOptions, String tag) {
+        return open(uri, storageOptions, 0, tag);
+    }
+
+    private static LanceDataset open(String uri, Map<String, String> options, long version, String tag) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
+            MemorySegment out = arena.allocate(ADDRESS);
+            Status.check(
+                    lance_h.lt_dataset_open(
+                            arena.allocateFrom(uri),
+                            storageOptions(options, arena),
+                            options.size(),
+                            version,
+                            tag == null ? MemorySegment.NULL : arena.allocateFrom(tag),
+                            out,
+                            error),
+                    error);
+            return new LanceDataset(uri, out.get(JAVA_LONG, 0));
+        }
+    }
+
+    static MemorySegment storageOptions(Map<String, String> options, SegmentAllocator allocator) {
+        if (options.isEmpty()) {
+            return MemorySegment.NULL;
+        }
+        MemorySegment array = lt_storage_option.allocateArray(options.size(), allocator);
+        long index = 0;
+        for (Map.Entry<String, String> option : options.entrySet()) {
+            MemorySegment entry = lt_storage_option.asSlice(array, index++);
+            lt_storage_option.key(entry, allocator.allocateFrom(option.getKey()));
+            lt_storage_option.value(entry, allocator.allocateFrom(option.getValue()));
+        }
+        return array;
+    }
+
+    static MemorySegment names(List<String> names, SegmentAllocator allocator) {
+        MemorySegment array = allocator.allocate(ADDRESS, Math.max(1, names.size()));
+        for (int i = 0; i < names.size(); i++) {
+            array.setAtIndex(ADDRESS, i, allocator.allocateFrom(names.get(i)));
+        }
+        return array;
+    }
+
+    private Schema readSchema(Arena arena, MemorySegment error) {
+        MemorySegment out = ArrowSchema.allocate(arena);
+        Status.check(handle.call(dataset -> lance_h.lt_dataset_schema(dataset, out, error)), error);
+        return consumeSchema(out);
+    }
+
+    static Schema consumeSchema(MemorySegment schema) {
+        try {
+            return Schema.read(schema);
+        } finally {
+            ArrowSchema.release.invoke(ArrowSchema.release(schema), schema);
+        }
+    }
+
+    private List<Fragment> readFragments(Arena arena, MemorySegment error) {
+        MemorySegment count = arena.allocate(JAVA_LONG);
+        Status.check(
+                handle.call(
+                        dataset -> lance_h.lt_dataset_fragments(dataset, MemorySegment.NULL, 0, count, error)),
+                error);
+        long capacity = count.get(JAVA_LONG, 0);
+        MemorySegment array = lt_fragment.allocateArray(Math.max(1, capacity), arena);
+        Status.check(
+                handle.call(dataset -> lance_h.lt_dataset_fragments(dataset, array, capacity, count, error)), error);
+        Fragment[] result = new Fragment[(int) capacity];
+        for (int i = 0; i < result.length; i++) {
+            MemorySegment fragment = lt_fragment.asSlice(array, i);
+            result[i] = new Fragment(
+                    lt_fragment.id(fragment), lt_fragment.rows(fragment), lt_fragment.deleted_rows(fragment));
+        }
+        return List.of(result);
+    }
+
+    public String uri() {
+        return uri;
+    }
+
+    /** The version that it shows. */
+    public long version() {
+        return version;
+    }
+
+    public Schema schema() {
+        return schema;
+    }
+
+    /** The fragments in order. */
+    public List<Fragment> fragments() {
+        return fragments;
+    }
+
+    /** The rows that are not deleted. */
+    public long countRows() {
+        long rows = 0;
+        for (Fragment fragment : fragments) {
+            rows += fragment.rows();
+        }
+        return rows;
+    }
+
+    /**
+     * The rows that {@code filter}, an SQL expression such as {@code label < 3}, accepts.
+     *
+     * @throws InvalidArgumentException where it does not parse, or names a column that is not there
+     */
+    public long countRows(String filter) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
+            MemorySegment out = arena.allocate(JAVA_LONG);
+            MemorySegment text = arena.allocateFrom(filter);
+            Status.check(handle.call(dataset -> lance_h.lt_dataset_count_rows(dataset, text, out, error)), error);
+            return out.get(JAVA_LONG, 0);
+        }
+    }
+
+    /** Sets up a scan of this version. */
+    public Scan.Builder scan() {
+        return new Scan.Builder(this);
+    }
+
+    /**
+     * Reads rows by their positions in the dataset, in that order; the same position may come again. The caller closes the
+     * batch.
+     *
+     * @throws InvalidArgumentException for a position beyond the dataset
+     * @throws NotFoundException for a column that is not there
+     */
+    public RecordBatch take(long[] rows, String... columns) {
+        return take(rows, List.of(columns), false);
+    }
+
+    /** As {@link #take(long[], String...)}; {@code withRowId} adds a column {@code _rowid}. No columns: all of them. */
+    public RecordBatch take(long[] rows, List<String> columns, boolean withRowId) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
+            MemorySegment batch = ArrowArray.allocate(arena);
+            MemorySegment batchSchema = ArrowSchema.allocate(arena);
+            MemorySegment positions = arena.allocateFrom(JAVA_LONG, rows);
+            MemorySegment names = columns.isEmpty() ? MemorySegment.NULL : names(columns, arena);
+            Status.check(
+                    handle.call(dataset -> lance_h.lt_dataset_take(
+                            dataset,
+                            positions,
+                            rows.length,
+                            names,
+                            columns.size(),
+                            withRowId ? 1 : 0,
+                            batch,
+                            batchSchema,
+                            error)),
+                    error);
+            return RecordBatch.consume(consumeSchema(batchSchema), batch, error);
+        }
+    }
+
+    Handle handle() {
+        return handle;
+    }
+
+    /** Frees it, after calls that are under way; a second close does nothing. */
+    @Override
+    public void close() {
+        handle.close();
+    }
+
+    @Override
+    public String toString() {
+        return "LanceDataset[" + uri + " version " + version + ", " + fragments.size() + " fragments, " + countRows()
+                + " rows]";
+    }
+}

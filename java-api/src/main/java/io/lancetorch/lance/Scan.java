@@ -1,0 +1,214 @@
+package io.lancetorch.lance;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.lancetorch.bindings.Status;
+import io.lancetorch.bindings.lance.ArrowArray;
+import io.lancetorch.bindings.lance.ArrowSchema;
+import io.lancetorch.bindings.lance.lance_h;
+import io.lancetorch.bindings.lance.lt_row_range;
+import io.lancetorch.bindings.lance.lt_scan_options;
+import io.lancetorch.error.CancelledException;
+import io.lancetorch.error.InvalidArgumentException;
+import io.lancetorch.error.NotFoundException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * Batches of rows on their way from a dataset; up to {@code readAhead} of them are read before they are asked for. One
+ * thread reads; any thread may cancel or close.
+ *
+ * <pre>{@code
+ * try (Scan scan = dataset.scan().columns("vector").filter("label < 3").batchSize(1024).open()) {
+ *     for (RecordBatch batch; (batch = scan.next()) != null; ) {
+ *         try (batch) {
+ *             ...
+ *         }
+ *     }
+ * }
+ * }</pre>
+ */
+public final class Scan implements AutoCloseable {
+    private final Handle handle;
+    private final Schema schema;
+    private final Arena arena = Arena.ofAuto();
+    private final MemorySegment batch = ArrowArray.allocate(arena);
+    private final MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
+    private final ReentrantLock reading = new ReentrantLock();
+
+    private Scan(String uri, long address) {
+        handle = new Handle("a scan of " + uri, address, lance_h::lt_scan_close);
+        try (Arena temporary = Arena.ofConfined()) {
+            MemorySegment out = ArrowSchema.allocate(temporary);
+            Status.check(handle.call(scan -> lance_h.lt_scan_schema(scan, out, error)), error);
+            schema = LanceDataset.consumeSchema(out);
+        } catch (RuntimeException e) {
+            handle.close();
+            throw e;
+        }
+    }
+
+    /** What to read; unset, the whole dataset in order. */
+    public static final class Builder {
+        private final LanceDataset dataset;
+        private List<String> columns = List.of();
+        private String filter;
+        private List<RowRange> ranges;
+        private long[] batchEnds;
+        private long batchSize = 1024;
+        private int readAhead = 4;
+        private boolean withRowId;
+
+        Builder(LanceDataset dataset) {
+            this.dataset = dataset;
+        }
+
+        /** These columns in this order; none: all of them. */
+        public Builder columns(String... columns) {
+            return columns(List.of(columns));
+        }
+
+        public Builder columns(List<String> columns) {
+            this.columns = List.copyOf(columns);
+            return this;
+        }
+
+        /** Only rows that this SQL expression accepts, such as {@code label < 3 AND width > 100}. */
+        public Builder filter(String filter) {
+            this.filter = filter;
+            return this;
+        }
+
+        /** These fragments, whole, in this order. */
+        public Builder fragments(List<Fragment> fragments) {
+            return ranges(fragments.stream()
+                    .map(fragment -> new RowRange(fragment.id(), 0, fragment.rows()))
+                    .toList());
+        }
+
+        /** These rows in this order. */
+        public Builder ranges(List<RowRange> ranges) {
+            this.ranges = List.copyOf(ranges);
+            batchEnds = null;
+            return this;
+        }
+
+        /** Each list of ranges as exactly one batch, in place of {@link #batchSize}. Does not go with a filter. */
+        public Builder batches(List<List<RowRange>> batches) {
+            ranges = batches.stream().flatMap(List::stream).toList();
+            batchEnds = new long[batches.size()];
+            long end = 0;
+            for (int i = 0; i < batchEnds.length; i++) {
+                end += batches.get(i).size();
+                batchEnds[i] = end;
+            }
+            return this;
+        }
+
+        /** Rows of a batch, 1,024 unless said; one at the end of a fragment may be smaller. */
+        public Builder batchSize(long batchSize) {
+            this.batchSize = batchSize;
+            return this;
+        }
+
+        /** Batches to have under way, 4 unless said. */
+        public Builder readAhead(int readAhead) {
+            this.readAhead = readAhead;
+            return this;
+        }
+
+        /** Adds a last column {@code _rowid}, uint64. */
+        public Builder withRowId() {
+            withRowId = true;
+            return this;
+        }
+
+        /**
+         * Starts to read. The caller closes the scan.
+         *
+         * @throws NotFoundException for a column or a fragment that is not there
+         * @throws InvalidArgumentException for a filter that does not parse, or rows beyond a fragment
+         */
+        public Scan open() {
+            try (Arena arena = Arena.ofConfined()) {
+                MemorySegment options = lt_scan_options.allocate(arena);
+                options.fill((byte) 0);
+                if (!columns.isEmpty()) {
+                    lt_scan_options.columns(options, LanceDataset.names(columns, arena));
+                    lt_scan_options.column_count(options, columns.size());
+                }
+                if (filter != null) {
+                    lt_scan_options.filter(options, arena.allocateFrom(filter));
+                }
+                if (ranges != null) {
+                    MemorySegment array = lt_row_range.allocateArray(Math.max(1, ranges.size()), arena);
+                    for (int i = 0; i < ranges.size(); i++) {
+                        MemorySegment range = lt_row_range.asSlice(array, i);
+                        lt_row_range.fragment_id(range, ranges.get(i).fragmentId());
+                        lt_row_range.begin(range, ranges.get(i).begin());
+                        lt_row_range.end(range, ranges.get(i).end());
+                    }
+                    lt_scan_options.ranges(options, array);
+                    lt_scan_options.range_count(options, ranges.size());
+                }
+                if (batchEnds != null) {
+                    lt_scan_options.batch_ends(
+                            options,
+                            batchEnds.length == 0 ? arena.allocate(JAVA_LONG) : arena.allocateFrom(JAVA_LONG, batchEnds));
+                    lt_scan_options.batch_count(options, batchEnds.length);
+                }
+                lt_scan_options.batch_size(options, batchSize);
+                lt_scan_options.read_ahead(options, readAhead);
+                lt_scan_options.with_row_id(options, withRowId ? 1 : 0);
+                MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
+                MemorySegment out = arena.allocate(ADDRESS);
+                Status.check(
+                        dataset.handle().call(handle -> lance_h.lt_dataset_scan(handle, options, out, error)), error);
+                return new Scan(dataset.uri(), out.get(JAVA_LONG, 0));
+            }
+        }
+    }
+
+    /** The columns of its batches. */
+    public Schema schema() {
+        return schema;
+    }
+
+    /**
+     * Waits for the next batch, which the caller closes; null at the end.
+     *
+     * @throws CancelledException after {@link #cancel}
+     */
+    public RecordBatch next() {
+        reading.lock();
+        try {
+            Status.check(handle.call(scan -> lance_h.lt_scan_next(scan, batch, error)), error);
+            return ArrowArray.release(batch).address() == 0 ? null : RecordBatch.consume(schema, batch, error);
+        } finally {
+            reading.unlock();
+        }
+    }
+
+    /** Ends a {@link #next} that waits, and every later one, with a {@link CancelledException}. */
+    public void cancel() {
+        handle.ifOpen(lance_h::lt_scan_cancel);
+    }
+
+    /**
+     * Turns the scan into an {@code ArrowArrayStream} at {@code stream}, a struct of the Arrow C stream interface, for other
+     * libraries; whoever reads it releases it. This scan is closed then.
+     */
+    public void exportTo(MemorySegment stream) {
+        Status.check(handle.consume(scan -> lance_h.lt_scan_export(scan, stream, error)), error);
+    }
+
+    /** Stops reading, also one that waits; batches that were handed out live on. A second close does nothing. */
+    @Override
+    public void close() {
+        cancel();
+        handle.close();
+    }
+}

@@ -1,0 +1,125 @@
+package io.lancetorch.tensor;
+
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
+
+import io.lancetorch.bindings.torch.torch_h;
+import io.lancetorch.error.InvalidArgumentException;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+
+/** One of libtorch's optimizers over a list of parameters, which it shares. The caller closes it. One thread at a time. */
+public final class Optimizer implements AutoCloseable {
+    private MemorySegment handle;
+
+    private Optimizer(Native frame) {
+        handle = MemorySegment.ofAddress(frame.outAddress());
+    }
+
+    /** Stochastic gradient descent, by the formula of {@code torch.optim.SGD}. */
+    public static Optimizer sgd(List<Tensor> parameters, double learningRate, double momentum, double weightDecay) {
+        return sgd(parameters, learningRate, momentum, 0, weightDecay, false);
+    }
+
+    /**
+     * As {@link #sgd(List, double, double, double)}, with all of {@code torch.optim.SGD}'s options.
+     *
+     * @throws InvalidArgumentException for no parameters, a negative rate, or Nesterov without momentum
+     */
+    public static Optimizer sgd(
+            List<Tensor> parameters,
+            double learningRate,
+            double momentum,
+            double dampening,
+            double weightDecay,
+            boolean nesterov) {
+        Native frame = Native.get();
+        frame.check(torch_h.lt_optimizer_sgd(
+                frame.handles(parameters),
+                parameters.size(),
+                learningRate,
+                momentum,
+                dampening,
+                weightDecay,
+                nesterov ? 1 : 0,
+                frame.out,
+                frame.error));
+        return new Optimizer(frame);
+    }
+
+    /** AdamW by the formula and with the defaults of {@code torch.optim.AdamW}. */
+    public static Optimizer adamW(List<Tensor> parameters, double learningRate, double weightDecay) {
+        return adamW(parameters, learningRate, 0.9, 0.999, 1e-8, weightDecay, false);
+    }
+
+    /**
+     * As {@link #adamW(List, double, double)}, with all of {@code torch.optim.AdamW}'s options.
+     *
+     * @throws InvalidArgumentException for no parameters, or a value out of its bounds
+     */
+    public static Optimizer adamW(
+            List<Tensor> parameters,
+            double learningRate,
+            double beta1,
+            double beta2,
+            double epsilon,
+            double weightDecay,
+            boolean amsgrad) {
+        Native frame = Native.get();
+        frame.check(torch_h.lt_optimizer_adamw(
+                frame.handles(parameters),
+                parameters.size(),
+                learningRate,
+                beta1,
+                beta2,
+                epsilon,
+                weightDecay,
+                amsgrad ? 1 : 0,
+                frame.out,
+                frame.error));
+        return new Optimizer(frame);
+    }
+
+    private MemorySegment handle() {
+        if (handle == null) {
+            throw new IllegalStateException("this Optimizer is closed");
+        }
+        return handle;
+    }
+
+    /** Changes the parameters by their gradients; those without one stay. */
+    public void step() {
+        Native frame = Native.get();
+        frame.check(torch_h.lt_optimizer_step(handle(), frame.error));
+    }
+
+    /** Takes the gradients away, so that the next backward starts from nothing. */
+    public void zeroGrad() {
+        zeroGrad(true);
+    }
+
+    /** Takes the gradients away, or, where not {@code setToNone}, fills them with zeros. */
+    public void zeroGrad(boolean setToNone) {
+        Native frame = Native.get();
+        frame.check(torch_h.lt_optimizer_zero_grad(handle(), setToNone ? 1 : 0, frame.error));
+    }
+
+    public double learningRate() {
+        Native frame = Native.get();
+        frame.check(torch_h.lt_optimizer_learning_rate(handle(), frame.out, frame.error));
+        return frame.out.get(JAVA_DOUBLE, 0);
+    }
+
+    public void learningRate(double learningRate) {
+        Native frame = Native.get();
+        frame.check(torch_h.lt_optimizer_set_learning_rate(handle(), learningRate, frame.error));
+    }
+
+    /** Frees the optimizer and its state; a second close does nothing. */
+    @Override
+    public void close() {
+        if (handle != null) {
+            torch_h.lt_optimizer_release(handle);
+            handle = null;
+        }
+    }
+}

@@ -1,0 +1,82 @@
+package io.lancetorch.tensor;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.lancetorch.bindings.torch.torch_h;
+import io.lancetorch.error.CorruptDataException;
+import io.lancetorch.error.InvalidArgumentException;
+import io.lancetorch.error.NotFoundException;
+import io.lancetorch.error.StorageException;
+import io.lancetorch.error.UnsupportedException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.Map;
+
+/** A model's tensors by name, in the {@code .pt} files that {@code torch.save} and {@code torch.load} write and read. */
+public final class StateDict {
+    private StateDict() {}
+
+    /**
+     * Writes the tensors so that Python's {@code torch.load(path, weights_only=True)} gives a dict of the same names. The
+     * file appears when it is whole; one that was there is replaced.
+     *
+     * @throws StorageException where the disk does not take it
+     */
+    public static void save(Path path, Map<String, Tensor> tensors) {
+        Native frame = Native.get();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment names = arena.allocate(ADDRESS, Math.max(1, tensors.size()));
+            MemorySegment handles = arena.allocate(JAVA_LONG, Math.max(1, tensors.size()));
+            int index = 0;
+            for (Map.Entry<String, Tensor> entry : tensors.entrySet()) {
+                names.setAtIndex(ADDRESS, index, arena.allocateFrom(entry.getKey()));
+                handles.setAtIndex(JAVA_LONG, index++, entry.getValue().handle());
+            }
+            frame.check(torch_h.lt_state_dict_write(
+                    arena.allocateFrom(path.toAbsolutePath().toString()), names, handles, tensors.size(), frame.error));
+        }
+    }
+
+    /**
+     * Reads a dict of tensors, written by {@link #save} or by Python's {@code torch.save(module.state_dict(), path)}, in the
+     * order of the file. The tensors are on the CPU and belong to the current scope.
+     *
+     * <p>No code of the file is run: of pickle's constructors, only those that tensors need are known.
+     *
+     * @throws NotFoundException where there is no such file
+     * @throws CorruptDataException where it is cut short, or no state dict
+     * @throws UnsupportedException for a dtype or an object that has no place in a state dict
+     */
+    public static Map<String, Tensor> load(Path path) {
+        return StateDictReader.read(path);
+    }
+
+    /**
+     * Copies the values of {@code source} into the tensors of {@code target} of the same names.
+     *
+     * @throws InvalidArgumentException where a name is missing on either side, or shapes differ; nothing is copied then
+     */
+    public static void copy(Map<String, Tensor> source, Map<String, Tensor> target) {
+        for (String name : source.keySet()) {
+            if (!target.containsKey(name)) {
+                throw new InvalidArgumentException("the state dict has " + name + ", which the model has not");
+            }
+        }
+        target.forEach((name, tensor) -> {
+            Tensor value = source.get(name);
+            if (value == null) {
+                throw new InvalidArgumentException("the state dict has no " + name + ", which the model has");
+            }
+            if (!java.util.Arrays.equals(value.shape(), tensor.shape())) {
+                throw new InvalidArgumentException(name + " has shape "
+                        + java.util.Arrays.toString(value.shape()) + " in the state dict, and "
+                        + java.util.Arrays.toString(tensor.shape()) + " in the model");
+            }
+        });
+        try (var _ = GradMode.noGrad()) {
+            target.forEach((name, tensor) -> tensor.copyFrom(source.get(name)));
+        }
+    }
+}
