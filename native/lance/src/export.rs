@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! How a record batch leaves for C: as a struct array whose buffers are the batch's own, each of them counted.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayData, RecordBatch, StructArray};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
+use arrow::ffi::FFI_ArrowArray;
+
+use crate::live::CountedBytes;
+
+/// Keeps a buffer, and its place in the count, alive until nobody points to it any more.
+struct Owner {
+    _buffer: Buffer,
+    _bytes: CountedBytes,
+}
+
+/// The batch as a struct array for C. Its buffers are aligned for their types, and copied only where they were not.
+pub fn export(batch: RecordBatch) -> FFI_ArrowArray {
+    let mut data = StructArray::from(batch).into_data();
+    data.align_buffers();
+    FFI_ArrowArray::new(&counted(data))
+}
+
+fn counted(data: ArrayData) -> ArrayData {
+    let nulls = data.nulls().map(|nulls| {
+        let bits = BooleanBuffer::new(
+            counted_buffer(nulls.buffer()),
+            nulls.offset(),
+            nulls.len(),
+        );
+        // SAFETY: the same bits, so the same number of nulls.
+        unsafe { NullBuffer::new_unchecked(bits, nulls.null_count()) }
+    });
+    let buffers = data.buffers().iter().map(counted_buffer).collect();
+    let children = data.child_data().iter().cloned().map(counted).collect();
+    let builder = data
+        .into_builder()
+        .nulls(nulls)
+        .buffers(buffers)
+        .child_data(children);
+    // SAFETY: the same array with the same bytes in each buffer.
+    unsafe { builder.build_unchecked() }
+}
+
+fn counted_buffer(buffer: &Buffer) -> Buffer {
+    let bytes = buffer.len();
+    let owner = Arc::new(Owner {
+        _buffer: buffer.clone(),
+        _bytes: CountedBytes::new(bytes),
+    });
+    let start = std::ptr::NonNull::new(buffer.as_ptr().cast_mut())
+        .expect("a buffer's address is not NULL");
+    // SAFETY: `owner` keeps the `bytes` bytes from `start` alive, and they never change.
+    unsafe { Buffer::from_custom_allocation(start, bytes, owner) }
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! The Rust half of lancetorch: Lance datasets behind the C ABI that `native/include/lancetorch/lance.h` defines.
+//!
+//! The header is the contract; each exported function here cites its entry and adds nothing to it. An export is a thin
+//! wrapper: it hands a closure to [`error::guard`], which turns an `Err` or a panic into an [`abi::LtError`]. The work is
+//! done by ordinary Rust functions that return [`error::Result`].
+//!
+//! - [`error`]: status codes, messages, the guard; [`abi`]: the header's structs and the checks of pointers
+//! - [`live`]: counters of what is alive; [`runtime`]: the one tokio runtime
+//! - [`dataset`], [`scan`], [`take`], [`column`], [`image`], [`write`]: the sections of the header
+//! - [`export`]: how a record batch leaves for C, counted and without a copy
+
+// Every pointer an export takes is governed by the ownership rules of error.h and lance.h.
+#![allow(clippy::missing_safety_doc)]
+
+pub mod abi;
+pub mod column;
+pub mod dataset;
+pub mod error;
+pub mod export;
+pub mod image;
+pub mod live;
+pub mod runtime;
+pub mod scan;
+pub mod take;
+pub mod write;
+
+#[cfg(test)]
+mod testing;
