@@ -73,7 +73,6 @@ public final class PresetsLibtorch {
         Path script = Path.of(args[0]);
         Files.createDirectories(script.toAbsolutePath().getParent());
         Files.writeString(
-                script,
-                "set(LANCETORCH_PRESETS_DIR \"" + String.join(";", folders) + "\" CACHE STRING \"\" FORCE)\n");
+                script, "set(LANCETORCH_PRESETS_DIR \"" + String.join(";", folders) + "\" CACHE STRING \"\" FORCE)\n");
     }
 }

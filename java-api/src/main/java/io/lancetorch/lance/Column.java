@@ -35,7 +35,7 @@ public final class Column implements AutoCloseable {
         this.parent = parent;
     }
 
-    /** The address of the C function that lets one holder go, and that takes {@link #retainedPointer} as its context. */
+    /** The address of the C function that lets one holder go, and that takes {@link #nativeHandle} as its argument. */
     public static MemorySegment releaseFunction() {
         return lance_h.lt_column_release$address();
     }
@@ -199,11 +199,16 @@ public final class Column implements AutoCloseable {
         return new Column(field, handle, array, null);
     }
 
-    /** Adds a holder, and returns what is to be given, once, to {@link #releaseFunction} when it lets go. */
-    public MemorySegment retainedPointer() {
+    /** The {@code lt_column*}, borrowed for as long as this column is open. */
+    public MemorySegment nativeHandle() {
         requireOpen();
-        lance_h.lt_column_retain(handle);
         return handle;
+    }
+
+    /** Closes this holder without letting go: whoever has {@link #nativeHandle} gives it to {@link #releaseFunction}, once. */
+    public void giveUp() {
+        requireOpen();
+        handle = null;
     }
 
     /** Lets go; a second close does nothing. */

@@ -153,7 +153,8 @@ abstract class ColumnBuilder {
                         switch (field.format()) {
                             case "C" -> integer >= -128 && integer <= 255;
                             case "e" -> value instanceof Short;
-                            case "i" -> integer == (int) integer && !(value instanceof Double || value instanceof Float);
+                            case "i" ->
+                                integer == (int) integer && !(value instanceof Double || value instanceof Float);
                             case "l" -> !(value instanceof Double || value instanceof Float);
                             default -> true;
                         };
@@ -336,14 +337,15 @@ abstract class ColumnBuilder {
 
         @Override
         void appendValue(Object value) {
-            MemorySegment source = switch (value) {
-                case byte[] values -> MemorySegment.ofArray(values);
-                case short[] values -> MemorySegment.ofArray(values);
-                case int[] values -> MemorySegment.ofArray(values);
-                case long[] values -> MemorySegment.ofArray(values);
-                case float[] values -> MemorySegment.ofArray(values);
-                default -> MemorySegment.ofArray((double[]) value);
-            };
+            MemorySegment source =
+                    switch (value) {
+                        case byte[] values -> MemorySegment.ofArray(values);
+                        case short[] values -> MemorySegment.ofArray(values);
+                        case int[] values -> MemorySegment.ofArray(values);
+                        case long[] values -> MemorySegment.ofArray(values);
+                        case float[] values -> MemorySegment.ofArray(values);
+                        default -> MemorySegment.ofArray((double[]) value);
+                    };
             int at = room(length * width);
             MemorySegment.copy(source, 0, MemorySegment.ofArray(super.data), at, source.byteSize());
         }

@@ -133,8 +133,7 @@ public final class LanceDataset implements AutoCloseable {
     private List<Fragment> readFragments(Arena arena, MemorySegment error) {
         MemorySegment count = arena.allocate(JAVA_LONG);
         Status.check(
-                handle.call(
-                        dataset -> lance_h.lt_dataset_fragments(dataset, MemorySegment.NULL, 0, count, error)),
+                handle.call(dataset -> lance_h.lt_dataset_fragments(dataset, MemorySegment.NULL, 0, count, error)),
                 error);
         long capacity = count.get(JAVA_LONG, 0);
         MemorySegment array = lt_fragment.allocateArray(Math.max(1, capacity), arena);

@@ -147,10 +147,10 @@ public final class LanceWriter implements AutoCloseable {
     private LanceWriter(Builder builder) {
         uri = builder.uri;
         schema = builder.schema;
-        // The counters are written by Lance's threads until the writer ends, and read by anyone's.
         arena = Arena.ofAuto();
         error = arena.allocate(Status.ERROR_SIZE, 8);
-        progress = lt_write_progress.allocate(arena);
+        // A writer that is forgotten without close goes on counting, so the counters are never freed.
+        progress = lt_write_progress.allocate(Arena.global());
         builders = schema.fields().stream().map(ColumnBuilder::of).toArray(ColumnBuilder[]::new);
         try (Arena temporary = Arena.ofConfined()) {
             MemorySegment out = temporary.allocate(ADDRESS);
@@ -183,8 +183,8 @@ public final class LanceWriter implements AutoCloseable {
     public void append(Object... values) {
         handle();
         if (values.length != builders.length) {
-            throw new InvalidArgumentException(values.length + " values for the " + builders.length + " columns "
-                    + schema.names() + " of " + uri);
+            throw new InvalidArgumentException(
+                    values.length + " values for the " + builders.length + " columns " + schema.names() + " of " + uri);
         }
         for (int i = 0; i < values.length; i++) {
             builders[i].check(values[i]);
@@ -231,7 +231,9 @@ public final class LanceWriter implements AutoCloseable {
     /** How far the write has come. Any thread. */
     public Progress progress() {
         return new Progress(
-                lt_write_progress.rows(progress), lt_write_progress.bytes(progress), lt_write_progress.fragments(progress));
+                lt_write_progress.rows(progress),
+                lt_write_progress.bytes(progress),
+                lt_write_progress.fragments(progress));
     }
 
     /** Writes what is left, commits, closes this writer, and returns the dataset's new version. */

@@ -157,7 +157,9 @@ public final class Scan implements AutoCloseable {
                 if (batchEnds != null) {
                     lt_scan_options.batch_ends(
                             options,
-                            batchEnds.length == 0 ? arena.allocate(JAVA_LONG) : arena.allocateFrom(JAVA_LONG, batchEnds));
+                            batchEnds.length == 0
+                                    ? arena.allocate(JAVA_LONG)
+                                    : arena.allocateFrom(JAVA_LONG, batchEnds));
                     lt_scan_options.batch_count(options, batchEnds.length);
                 }
                 lt_scan_options.batch_size(options, batchSize);

@@ -51,7 +51,8 @@ public enum DType {
 
     static DType of(int code) {
         if (code < 0 || code >= BY_CODE.length || BY_CODE[code] == null) {
-            throw new UnsupportedException("a tensor of c10::ScalarType " + code + ", which lancetorch has no DType for");
+            throw new UnsupportedException(
+                    "a tensor of c10::ScalarType " + code + ", which lancetorch has no DType for");
         }
         return BY_CODE[code];
     }

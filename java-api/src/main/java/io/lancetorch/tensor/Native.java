@@ -241,7 +241,8 @@ final class Native {
             case MemoryFormat format -> integer(format.code());
             case Device device -> deviceValue(device);
             case long[] list -> integers(list);
-            case int[] list -> integers(java.util.Arrays.stream(list).asLongStream().toArray());
+            case int[] list ->
+                integers(java.util.Arrays.stream(list).asLongStream().toArray());
             case double[] list -> reals(list);
             case boolean[] list -> bools(list);
             case Tensor[] list -> tensors(list);
@@ -293,8 +294,8 @@ final class Native {
             return new Tensor(results.get(JAVA_LONG, VALUE_AS), op.name, this);
         }
         Object[] all = collect(op, count);
-        throw new InvalidArgumentException(op.schema() + " gives " + all.length
-                + " results and not just one tensor: call it with callAll");
+        throw new InvalidArgumentException(
+                op.schema() + " gives " + all.length + " results and not just one tensor: call it with callAll");
     }
 
     /** Calls an operator that changes its first argument, and lets go the second handle to the same tensor. */
@@ -334,8 +335,8 @@ final class Native {
                     yield tensors;
                 }
                 default ->
-                    throw new InternalException(
-                            op.schema() + " gave a value of tag " + results.get(JAVA_INT, at) + ", which has no Java form");
+                    throw new InternalException(op.schema() + " gave a value of tag " + results.get(JAVA_INT, at)
+                            + ", which has no Java form");
             };
         }
         return values;

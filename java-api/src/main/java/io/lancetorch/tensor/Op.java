@@ -49,11 +49,12 @@ public final class Op {
     public static Op find(String name, String overload) {
         Native frame = Native.get();
         try (Arena arena = Arena.ofConfined()) {
-            frame.check(torch_h.lt_op_find(
-                    arena.allocateFrom(name), arena.allocateFrom(overload), frame.out, frame.error));
+            frame.check(
+                    torch_h.lt_op_find(arena.allocateFrom(name), arena.allocateFrom(overload), frame.out, frame.error));
         }
         return new Op(
-                MemorySegment.ofAddress(frame.out.get(JAVA_LONG, 0)), overload.isEmpty() ? name : name + "." + overload);
+                MemorySegment.ofAddress(frame.out.get(JAVA_LONG, 0)),
+                overload.isEmpty() ? name : name + "." + overload);
     }
 
     /** The schema as ATen writes it, such as {@code aten::relu(Tensor self) -> Tensor}. */

@@ -250,7 +250,11 @@ public final class Ops {
 
     /** A view of {@code length} indices of one dimension, from {@code start}. */
     public static Tensor narrow(Tensor input, int dimension, long start, long length) {
-        return begin().tensor(input).integer(dimension).integer(start).integer(length).call(NARROW);
+        return begin().tensor(input)
+                .integer(dimension)
+                .integer(start)
+                .integer(length)
+                .call(NARROW);
     }
 
     /** Side by side along a dimension that is there. */

@@ -72,7 +72,8 @@ final class StateDictReader {
             ZipEntry pickle = zip.stream()
                     .filter(entry -> entry.getName().endsWith("/data.pkl"))
                     .findFirst()
-                    .orElseThrow(() -> new CorruptDataException(path + " has no data.pkl: it is no file of torch.save"));
+                    .orElseThrow(
+                            () -> new CorruptDataException(path + " has no data.pkl: it is no file of torch.save"));
             String root = pickle.getName().substring(0, pickle.getName().length() - "data.pkl".length());
             var reader = new StateDictReader(path, zip, root);
             reader.requireLittleEndian();
@@ -84,9 +85,15 @@ final class StateDictReader {
             throw new CorruptDataException(path + " is no whole zip file, as torch.save writes it: " + e.getMessage());
         } catch (IOException e) {
             throw new StorageException("cannot read " + path + ": " + e.getMessage(), e);
-        } catch (PickleException | IndexOutOfBoundsException | ClassCastException | NullPointerException
-                | IllegalArgumentException | java.util.EmptyStackException | java.util.NoSuchElementException
-                | ArithmeticException | OutOfMemoryError e) {
+        } catch (PickleException
+                | IndexOutOfBoundsException
+                | ClassCastException
+                | NullPointerException
+                | IllegalArgumentException
+                | java.util.EmptyStackException
+                | java.util.NoSuchElementException
+                | ArithmeticException
+                | OutOfMemoryError e) {
             // The unpickler meets damaged bytes with whatever exception its own code runs into.
             throw new CorruptDataException(path + " has a data.pkl that is no state dict: " + e);
         }
@@ -189,8 +196,8 @@ final class StateDictReader {
                 MemorySegment.copy(buffer, 0, target, java.lang.foreign.ValueLayout.JAVA_BYTE, at, read);
             }
             if (at != target.byteSize()) {
-                throw new CorruptDataException(path + ": record data/" + key + " ends after " + at + " bytes of "
-                        + target.byteSize());
+                throw new CorruptDataException(
+                        path + ": record data/" + key + " ends after " + at + " bytes of " + target.byteSize());
             }
         } catch (IOException e) {
             throw new CorruptDataException(path + ": record data/" + key + " cannot be read: " + e.getMessage());
@@ -224,9 +231,15 @@ final class StateDictReader {
                     stack.pop();
                     return NO_RETURN_VALUE;
                 }
-                case Opcodes.INST, Opcodes.OBJ, Opcodes.EXT1, Opcodes.EXT2, Opcodes.EXT4, Opcodes.NEWOBJ, Opcodes.NEWOBJ_EX ->
-                    throw new UnsupportedException(
-                            reader.path + " makes an object by pickle opcode " + opcode + ", which no state dict needs");
+                case Opcodes.INST,
+                        Opcodes.OBJ,
+                        Opcodes.EXT1,
+                        Opcodes.EXT2,
+                        Opcodes.EXT4,
+                        Opcodes.NEWOBJ,
+                        Opcodes.NEWOBJ_EX ->
+                    throw new UnsupportedException(reader.path + " makes an object by pickle opcode " + opcode
+                            + ", which no state dict needs");
                 default -> {
                     return super.dispatch(opcode);
                 }

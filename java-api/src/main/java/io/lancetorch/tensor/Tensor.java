@@ -153,7 +153,6 @@ public final class Tensor implements AutoCloseable {
 
     // ---- what it is ----
 
-    /** The {@code lt_tensor*}, for this package and for {@code distributed}. */
     long handle() {
         if (handle == 0) {
             throw new IllegalStateException("the tensor that " + origin
@@ -161,6 +160,11 @@ public final class Tensor implements AutoCloseable {
                     + " a tensor out of its scope");
         }
         return handle;
+    }
+
+    /** The {@code lt_tensor*} of {@code lancetorch/torch.h}, for other native code; borrowed until this tensor's end. */
+    public MemorySegment nativeHandle() {
+        return pointer();
     }
 
     MemorySegment pointer() {
@@ -251,7 +255,8 @@ public final class Tensor implements AutoCloseable {
     private static boolean isDense(MemorySegment info) {
         int dimensions = lt_tensor_info.dimensions(info);
         long[] shape = lt_tensor_info.shape(info).reinterpret(8L * dimensions).toArray(JAVA_LONG);
-        long[] strides = lt_tensor_info.strides(info).reinterpret(8L * dimensions).toArray(JAVA_LONG);
+        long[] strides =
+                lt_tensor_info.strides(info).reinterpret(8L * dimensions).toArray(JAVA_LONG);
         long span = 1;
         for (int i = 0; i < dimensions; i++) {
             span += (shape[i] - 1) * strides[i];
@@ -388,7 +393,10 @@ public final class Tensor implements AutoCloseable {
     public void backward(Tensor gradient, boolean retainGraph) {
         Native frame = Native.get();
         frame.check(torch_h.lt_tensor_backward(
-                pointer(), gradient == null ? MemorySegment.NULL : gradient.pointer(), retainGraph ? 1 : 0, frame.error));
+                pointer(),
+                gradient == null ? MemorySegment.NULL : gradient.pointer(),
+                retainGraph ? 1 : 0,
+                frame.error));
     }
 
     /** The gradient, or null where there is none yet. */
@@ -401,8 +409,8 @@ public final class Tensor implements AutoCloseable {
     /** Sets the gradient; null takes it away. */
     public void grad(Tensor grad) {
         Native frame = Native.get();
-        frame.check(torch_h.lt_tensor_set_grad(
-                pointer(), grad == null ? MemorySegment.NULL : grad.pointer(), frame.error));
+        frame.check(
+                torch_h.lt_tensor_set_grad(pointer(), grad == null ? MemorySegment.NULL : grad.pointer(), frame.error));
     }
 
     /** The same values without their history. Not to be confused with {@link TensorScope#detach}. */

@@ -1,0 +1,114 @@
+package io.lancetorch.data;
+
+import io.lancetorch.error.CorruptDataException;
+import io.lancetorch.error.UnsupportedException;
+import io.lancetorch.lance.Column;
+import io.lancetorch.lance.Field;
+import io.lancetorch.lance.ImageCodec;
+import io.lancetorch.tensor.DType;
+import io.lancetorch.tensor.Tensor;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+
+/** The one place where an Arrow column becomes a tensor. */
+public final class ColumnTensors {
+    private ColumnTensors() {}
+
+    /**
+     * A tensor over the column's own memory: [rows], or [rows, n] for lists of fixed size n, and so on for lists in lists.
+     * The memory lives until the last of the tensor's aliases and the column's holders is closed. Bools, which Arrow packs
+     * to bits, are unpacked to memory of the tensor's own. To be read only.
+     *
+     * @throws UnsupportedException for a type that has no tensor form
+     * @throws CorruptDataException for a null, which a tensor cannot hold
+     */
+    public static Tensor alias(Column column) {
+        List<Long> shape = new ArrayList<>();
+        shape.add(column.length());
+        Column values = column;
+        long first = column.offset();
+        requireNoNull(column, column);
+        while (values.field().listSize() >= 0) {
+            int size = values.field().listSize();
+            shape.add((long) size);
+            values = values.child(0);
+            first = first * size + values.offset();
+            requireNoNull(values, column);
+        }
+        long[] sizes = shape.stream().mapToLong(Long::longValue).toArray();
+        long count = 1;
+        for (long size : sizes) {
+            count = Math.multiplyExact(count, size);
+        }
+        if (values.field().format().equals("b")) {
+            Tensor tensor = Tensor.empty(DType.BOOL, sizes);
+            if (count > 0) {
+                ImageCodec.unpackBits(values.buffer(1), first, count, tensor.data());
+            }
+            return tensor;
+        }
+        DType dtype = dtype(values.field(), column.field());
+        if (count == 0) {
+            return Tensor.empty(dtype, sizes);
+        }
+        MemorySegment data = MemorySegment.ofAddress(values.buffer(1).address() + first * dtype.size());
+        Column holder = column.retain();
+        try {
+            Tensor tensor =
+                    Tensor.fromMemory(data, dtype, sizes, null, Column.releaseFunction(), holder.nativeHandle());
+            holder.giveUp();
+            return tensor;
+        } catch (RuntimeException e) {
+            holder.close();
+            throw e;
+        }
+    }
+
+    private static void requireNoNull(Column values, Column column) {
+        if (values.nullCount() == 0) {
+            return;
+        }
+        long row = 0;
+        while (!values.isNull(row)) {
+            row++;
+        }
+        throw new CorruptDataException(
+                "column " + column.field().name() + " has " + values.nullCount() + " nulls, the first at "
+                        + (values == column ? "row " : "value ") + row
+                        + " of the batch, and a tensor cannot hold one: filter them out, or give the column a function",
+                row);
+    }
+
+    /** Throws what {@link #alias} would throw for a column of that type. */
+    static void requireTensorForm(Field column) {
+        Field values = column;
+        while (values.listSize() >= 0) {
+            values = values.children().getFirst();
+        }
+        if (!values.format().equals("b")) {
+            dtype(values, column);
+        }
+    }
+
+    private static DType dtype(Field field, Field column) {
+        return switch (field.format()) {
+            case "c" -> DType.INT8;
+            case "C" -> DType.UINT8;
+            case "s" -> DType.INT16;
+            case "S" -> DType.UINT16;
+            case "i" -> DType.INT32;
+            case "I" -> DType.UINT32;
+            case "l" -> DType.INT64;
+            // Lance's row ids are unsigned, but stay far below 2^63; torch has hardly an operator for uint64.
+            case "L" -> column.name().equals("_rowid") ? DType.INT64 : DType.UINT64;
+            case "e" -> DType.FLOAT16;
+            case "f" -> DType.FLOAT32;
+            case "g" -> DType.FLOAT64;
+            default ->
+                throw new UnsupportedException("column " + column.name() + " is " + column.typeName()
+                        + ", which has no tensor form: leave it out of columns(...), or say how to make a tensor of it"
+                        + " with image(...) or column(...)");
+        };
+    }
+}

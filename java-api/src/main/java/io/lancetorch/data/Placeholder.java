@@ -1,1 +1,0 @@
-package io.lancetorch.data; final class Placeholder {}

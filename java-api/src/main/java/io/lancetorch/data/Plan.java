@@ -1,0 +1,134 @@
+package io.lancetorch.data;
+
+import io.lancetorch.error.InvalidArgumentException;
+import io.lancetorch.lance.RowRange;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** The rows that one rank reads in each step of one epoch. Held in flat arrays: 32 bytes for a step of a single range. */
+public final class Plan {
+    private final long[] ranges;
+    private final int[] stepEnds;
+    private final int[] rows;
+    private final int[] validRows;
+
+    private Plan(Builder builder) {
+        ranges = Arrays.copyOf(builder.ranges, 3 * builder.rangeCount);
+        stepEnds = Arrays.copyOf(builder.stepEnds, builder.steps);
+        rows = Arrays.copyOf(builder.rows, builder.steps);
+        validRows = Arrays.copyOf(builder.validRows, builder.steps);
+    }
+
+    /** The number of steps. */
+    public int steps() {
+        return stepEnds.length;
+    }
+
+    /** The rows of a step, repeats included. */
+    public int rows(int step) {
+        return rows[step];
+    }
+
+    /** How many rows of a step, from the first on, are not repeats that only fill it up. */
+    public int validRows(int step) {
+        return validRows[step];
+    }
+
+    /** The rows of all steps that are not repeats. */
+    public long totalValidRows() {
+        long total = 0;
+        for (int valid : validRows) {
+            total += valid;
+        }
+        return total;
+    }
+
+    /** The ranges of a step, in the order in which its rows come. */
+    public List<RowRange> ranges(int step) {
+        int begin = step == 0 ? 0 : stepEnds[step - 1];
+        List<RowRange> result = new ArrayList<>(stepEnds[step] - begin);
+        for (int i = begin; i < stepEnds[step]; i++) {
+            result.add(new RowRange(ranges[3 * i], ranges[3 * i + 1], ranges[3 * i + 2]));
+        }
+        return result;
+    }
+
+    /** The ranges of every step. */
+    public List<List<RowRange>> allRanges() {
+        List<List<RowRange>> all = new ArrayList<>(steps());
+        for (int step = 0; step < steps(); step++) {
+            all.add(ranges(step));
+        }
+        return all;
+    }
+
+    /** Puts a plan together, step by step. */
+    public static final class Builder {
+        private long[] ranges = new long[48];
+        private int rangeCount;
+        private int[] stepEnds = new int[16];
+        private int[] rows = new int[16];
+        private int[] validRows = new int[16];
+        private int steps;
+        private long openRows;
+
+        /** Starts a plan without steps. */
+        public Builder() {}
+
+        /** Adds rows to the step that is open; a range that goes on where the last one ended is joined to it. */
+        public Builder add(long fragmentId, long begin, long end) {
+            if (begin < 0 || end < begin) {
+                throw new InvalidArgumentException(
+                        "rows " + begin + " to " + end + " of fragment " + fragmentId + " are no range");
+            }
+            if (begin == end) {
+                return this;
+            }
+            openRows += end - begin;
+            int first = steps == 0 ? 0 : stepEnds[steps - 1];
+            int last = 3 * (rangeCount - 1);
+            if (rangeCount > first && ranges[last] == fragmentId && ranges[last + 2] == begin) {
+                ranges[last + 2] = end;
+                return this;
+            }
+            if (3 * rangeCount == ranges.length) {
+                ranges = Arrays.copyOf(ranges, 2 * ranges.length);
+            }
+            ranges[3 * rangeCount] = fragmentId;
+            ranges[3 * rangeCount + 1] = begin;
+            ranges[3 * rangeCount + 2] = end;
+            rangeCount++;
+            return this;
+        }
+
+        /** Rows of the step that is open. */
+        public long openRows() {
+            return openRows;
+        }
+
+        /** Ends the step; {@code valid} of its rows, from the first on, are not repeats. */
+        public Builder endStep(long valid) {
+            if (openRows == 0 || openRows > Integer.MAX_VALUE || valid < 0 || valid > openRows) {
+                throw new InvalidArgumentException("a step of " + openRows + " rows, " + valid + " of them valid");
+            }
+            if (steps == stepEnds.length) {
+                stepEnds = Arrays.copyOf(stepEnds, 2 * steps);
+                rows = Arrays.copyOf(rows, 2 * steps);
+                validRows = Arrays.copyOf(validRows, 2 * steps);
+            }
+            stepEnds[steps] = rangeCount;
+            rows[steps] = (int) openRows;
+            validRows[steps++] = (int) valid;
+            openRows = 0;
+            return this;
+        }
+
+        public Plan build() {
+            if (openRows > 0) {
+                throw new InvalidArgumentException("the last step is not ended");
+            }
+            return new Plan(this);
+        }
+    }
+}

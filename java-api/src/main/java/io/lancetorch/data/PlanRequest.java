@@ -1,0 +1,47 @@
+package io.lancetorch.data;
+
+import io.lancetorch.error.InvalidArgumentException;
+import io.lancetorch.lance.Fragment;
+import java.util.List;
+
+/**
+ * All that a {@link Sampler} may look at.
+ *
+ * @param fragments the dataset's, in order; some may be without rows
+ * @param worldSize the number of ranks, at least 1
+ * @param rank of the plan that is asked for, 0 to worldSize - 1
+ * @param seed of the order of rows, the same on all ranks
+ * @param epoch another order for each, by the same seed
+ * @param batchSize rows of a step on one rank, at least 1
+ * @param dropLast leave out a last step of fewer rows than that
+ */
+public record PlanRequest(
+        List<Fragment> fragments, int worldSize, int rank, long seed, long epoch, int batchSize, boolean dropLast) {
+    public PlanRequest {
+        fragments = List.copyOf(fragments);
+        if (worldSize < 1) {
+            throw new InvalidArgumentException("a world of " + worldSize + " ranks");
+        }
+        if (rank < 0 || rank >= worldSize) {
+            throw new InvalidArgumentException(
+                    "rank " + rank + " of a world of " + worldSize + ": ranks are 0 to " + (worldSize - 1));
+        }
+        if (batchSize < 1) {
+            throw new InvalidArgumentException("a batch of " + batchSize + " rows");
+        }
+    }
+
+    /** The same request for another rank. */
+    public PlanRequest withRank(int other) {
+        return new PlanRequest(fragments, worldSize, other, seed, epoch, batchSize, dropLast);
+    }
+
+    /** The rows of all fragments. */
+    public long totalRows() {
+        long rows = 0;
+        for (Fragment fragment : fragments) {
+            rows += fragment.rows();
+        }
+        return rows;
+    }
+}

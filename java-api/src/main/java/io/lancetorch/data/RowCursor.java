@@ -1,0 +1,69 @@
+package io.lancetorch.data;
+
+import io.lancetorch.lance.Fragment;
+import java.util.List;
+
+/** Walks over the rows of every {@code stride}-th fragment of an order, from the {@code first} on, and begins anew at the end. */
+final class RowCursor {
+    private final Fragment[] fragments;
+    private final long total;
+    private int index;
+    private long row;
+
+    RowCursor(List<Fragment> all, int[] order, int first, int stride) {
+        int count = order.length > first ? (order.length - first + stride - 1) / stride : 0;
+        fragments = new Fragment[count];
+        long rows = 0;
+        for (int i = 0; i < count; i++) {
+            fragments[i] = all.get(order[first + i * stride]);
+            rows += fragments[i].rows();
+        }
+        total = rows;
+    }
+
+    long total() {
+        return total;
+    }
+
+    /** Adds the next {@code count} rows to the open step. */
+    void take(long count, Plan.Builder plan) {
+        long left = count;
+        while (left > 0) {
+            Fragment fragment = fragments[index];
+            long rows = Math.min(left, fragment.rows() - row);
+            plan.add(fragment.id(), row, row + rows);
+            left -= rows;
+            row += rows;
+            if (row == fragment.rows()) {
+                row = 0;
+                index = (index + 1) % fragments.length;
+            }
+        }
+    }
+
+    /**
+     * Cuts {@code target} rows into steps: this cursor's rows, and, where they are fewer, repeats of them; where it has none,
+     * repeats of {@code fallback}'s.
+     */
+    Plan deal(PlanRequest request, long target, List<Fragment> fallback) {
+        RowCursor source = this;
+        if (total == 0) {
+            int[] order = new int[fallback.size()];
+            for (int i = 0; i < order.length; i++) {
+                order[i] = i;
+            }
+            source = new RowCursor(fallback, order, 0, 1);
+        }
+        var plan = new Plan.Builder();
+        for (long done = 0; done < target; ) {
+            long rows = Math.min(request.batchSize(), target - done);
+            if (rows < request.batchSize() && request.dropLast()) {
+                break;
+            }
+            source.take(rows, plan);
+            plan.endStep(Math.clamp(total - done, 0, rows));
+            done += rows;
+        }
+        return plan.build();
+    }
+}

@@ -1,0 +1,49 @@
+package io.lancetorch.data;
+
+import io.lancetorch.error.InvalidArgumentException;
+
+/**
+ * Deals whole fragments: rank r reads the fragments at positions r, r + worldSize, ... of the epoch's order, one after the
+ * other. The fewest files are opened this way; where fragments differ in size, so do the ranks' shares, and {@code uneven}
+ * says what becomes of it.
+ *
+ * @param shuffle deal the fragments in another order each epoch
+ * @param uneven where ranks would get different numbers of rows: repeat a rank's own rows, cut all down to the smallest
+ *     share, or refuse
+ */
+public record ShardedFragmentSampler(boolean shuffle, Uneven uneven) implements Sampler {
+    /** Shuffled and padded. */
+    public ShardedFragmentSampler() {
+        this(true, Uneven.PAD);
+    }
+
+    @Override
+    public Plan plan(PlanRequest request) {
+        int[] order = FullScanSampler.order(request, shuffle);
+        int world = request.worldSize();
+        long most = 0;
+        long least = Long.MAX_VALUE;
+        int mostRank = 0;
+        int leastRank = 0;
+        RowCursor mine = null;
+        for (int rank = 0; rank < world; rank++) {
+            var cursor = new RowCursor(request.fragments(), order, rank, world);
+            if (cursor.total() > most) {
+                most = cursor.total();
+                mostRank = rank;
+            }
+            if (cursor.total() < least) {
+                least = cursor.total();
+                leastRank = rank;
+            }
+            if (rank == request.rank()) {
+                mine = cursor;
+            }
+        }
+        if (uneven == Uneven.REFUSE && most != least) {
+            throw new InvalidArgumentException("fragments deal " + most + " rows to rank " + mostRank + " and " + least
+                    + " to rank " + leastRank + ": pad, drop, or shard by batches");
+        }
+        return mine.deal(request, uneven == Uneven.DROP ? least : most, request.fragments());
+    }
+}

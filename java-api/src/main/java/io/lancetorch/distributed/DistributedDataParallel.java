@@ -1,0 +1,129 @@
+package io.lancetorch.distributed;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.lancetorch.bindings.Status;
+import io.lancetorch.bindings.torch.torch_h;
+import io.lancetorch.error.InvalidArgumentException;
+import io.lancetorch.tensor.GradMode;
+import io.lancetorch.tensor.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.function.Supplier;
+
+/**
+ * Averages the gradients of a model over all ranks while backward still runs, by c10d's Reducer, the engine of Python's class
+ * of the same name. At the start all ranks get rank 0's parameters and buffers.
+ *
+ * <pre>{@code
+ * Tensor logits = ddp.forward(() -> model.forward(images));
+ * Ops.crossEntropy(logits, labels).backward(); // gradients are averages now
+ * }</pre>
+ *
+ * One thread at a time. The caller closes it before its group.
+ */
+public final class DistributedDataParallel implements AutoCloseable {
+    private final ProcessGroup group;
+    private final List<Tensor> buffers;
+    private final Arena arena = Arena.ofAuto();
+    private final MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
+    private MemorySegment handle;
+
+    /**
+     * @param parameters in the same order on all ranks; each requires a gradient, and gets one in every step
+     * @param buffers what is not trained but belongs to the model, such as running means
+     * @throws InvalidArgumentException for no parameters, or shapes that differ between ranks
+     */
+    public DistributedDataParallel(ProcessGroup group, List<Tensor> parameters, List<Tensor> buffers) {
+        this(group, parameters, buffers, 0, false);
+    }
+
+    /**
+     * @param bucketBytes gradients are sent in buckets of about that size; 0: PyTorch's 25 MiB, after a first one of 1 MiB
+     * @param findUnusedParameters where some parameter may get no gradient in a step
+     */
+    public DistributedDataParallel(
+            ProcessGroup group,
+            List<Tensor> parameters,
+            List<Tensor> buffers,
+            long bucketBytes,
+            boolean findUnusedParameters) {
+        this.group = group;
+        this.buffers = List.copyOf(buffers);
+        MemorySegment out = arena.allocate(ADDRESS);
+        try (Arena temporary = Arena.ofConfined()) {
+            Status.check(
+                    torch_h.lt_reducer_create(
+                            group.handle(),
+                            ProcessGroup.handles(parameters, temporary),
+                            parameters.size(),
+                            bucketBytes,
+                            bucketBytes,
+                            findUnusedParameters ? 1 : 0,
+                            out,
+                            error),
+                    error,
+                    "rank " + group.rank());
+        }
+        handle = MemorySegment.ofAddress(out.get(JAVA_LONG, 0));
+        try (var _ = GradMode.noGrad()) {
+            for (Tensor parameter : parameters) {
+                group.broadcast(parameter, 0);
+            }
+        } catch (RuntimeException e) {
+            close();
+            throw e;
+        }
+        broadcastBuffers();
+    }
+
+    private MemorySegment handle() {
+        if (handle == null) {
+            throw new IllegalStateException("this DistributedDataParallel is closed");
+        }
+        return handle;
+    }
+
+    /**
+     * Runs the model such that a backward from its output averages the gradients. Where gradients are not recorded, just runs
+     * it. Every rank must do the same number of forwards and backwards.
+     */
+    public Tensor forward(Supplier<Tensor> model) {
+        if (!GradMode.isEnabled()) {
+            return model.get();
+        }
+        Status.check(torch_h.lt_reducer_prepare_forward(handle(), error), error, "rank " + group.rank());
+        Tensor output = model.get();
+        try (Arena temporary = Arena.ofConfined()) {
+            Status.check(
+                    torch_h.lt_reducer_prepare_backward(
+                            handle(), ProcessGroup.handles(List.of(output), temporary), 1, error),
+                    error,
+                    "rank " + group.rank());
+        }
+        return output;
+    }
+
+    /**
+     * Gives all ranks rank 0's buffers, which each rank moves by its own batches in between. Python's class does this before
+     * every forward; here the caller says when, such as before an evaluation or a checkpoint.
+     */
+    public void broadcastBuffers() {
+        try (var _ = GradMode.noGrad()) {
+            for (Tensor buffer : buffers) {
+                group.broadcast(buffer, 0);
+            }
+        }
+    }
+
+    /** Frees the reducer; the model lives on. A second close does nothing. */
+    @Override
+    public void close() {
+        if (handle != null) {
+            torch_h.lt_reducer_release(handle);
+            handle = null;
+        }
+    }
+}

@@ -1,1 +1,0 @@
-package io.lancetorch.distributed; final class Placeholder {}
