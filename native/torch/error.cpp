@@ -39,6 +39,17 @@ bool tells_of_exhausted_memory(std::string_view text) {
          contains(text, "out of memory");
 }
 
+// What libtorch says, with a plain TORCH_CHECK, of a device that its build or the machine has not.
+bool tells_of_missing_device(std::string_view text) {
+  for (std::string_view part : {"not linked with support for", "not compiled with CUDA", "without ATen_cuda library",
+                                "no NVIDIA driver", "No CUDA GPUs are available", "no CUDA-capable device"}) {
+    if (contains(text, part)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // For errors that come from the network: a deadline, a lost peer, or whatever else it can be there.
 lt_status network_code(std::string_view text, lt_status otherwise) {
   if (tells_of_timeout(text)) {
@@ -83,7 +94,7 @@ lt_status code_of(const c10::Error& error, std::string_view text) {
   if (dynamic_cast<const c10::DistError*>(&error) != nullptr) {
     return network_code(text, LT_IO);
   }
-  if (dynamic_cast<const c10::NotImplementedError*>(&error) != nullptr) {
+  if (dynamic_cast<const c10::NotImplementedError*>(&error) != nullptr || tells_of_missing_device(text)) {
     return LT_UNSUPPORTED;
   }
   if (contains(text, "INTERNAL ASSERT FAILED") || dynamic_cast<const c10::AcceleratorError*>(&error) != nullptr) {

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <memory>
+#include <unordered_set>
 
 #include "handle.h"
 
@@ -20,9 +21,13 @@ template <typename Optimizer, typename Options>
 lt_optimizer* make(lt_tensor* const* parameters, int64_t count, const Options& options) {
   require(count > 0, "an optimizer needs parameters");
   std::vector<at::Tensor> tensors = retained_all(parameters, count, "parameters");
+  std::unordered_set<const c10::TensorImpl*> seen;
   for (int64_t i = 0; i < count; i++) {
     if (!tensors[i].is_leaf()) {
       fail(LT_INVALID_ARGUMENT, "parameters[" + std::to_string(i) + "] is not a leaf");
+    }
+    if (!seen.insert(tensors[i].unsafeGetTensorImpl()).second) {
+      fail(LT_INVALID_ARGUMENT, "parameters[" + std::to_string(i) + "] is there twice");
     }
   }
   auto made = std::make_unique<lt_optimizer>(lt_optimizer{std::make_unique<Optimizer>(std::move(tensors), options)});

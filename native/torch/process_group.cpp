@@ -5,13 +5,11 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/stack.h>
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include <chrono>
-#include <condition_variable>
+#include <functional>
 #include <memory>
-#include <mutex>
-#include <variant>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include "handle.h"
 #include "store.h"
@@ -22,9 +20,8 @@ using std::chrono::milliseconds;
 struct lt_work {
   c10::intrusive_ptr<c10d::Work> work;
   std::vector<at::Tensor> tensors;  // what the work reads or writes
-  // Gloo cannot average: it sums, and the first wait that succeeds divides.
-  at::Tensor to_divide;
-  int64_t divisor = 1;
+  // What the first wait that succeeds has to do yet.
+  std::function<void()> last_step;
 };
 
 namespace {
@@ -43,7 +40,7 @@ void require_reduce_op(int32_t reduce_op, const at::Tensor& tensor) {
   require(reduce_op != LT_REDUCE_AVERAGE || tensor.is_floating_point(), "only floating point can be averaged");
 }
 
-// LT_REDUCE_... are c10d's numbers; Gloo sums for an average.
+// LT_REDUCE_... are c10d's numbers. Gloo cannot average: it sums, and the wait divides.
 c10d::ReduceOp to_gloo(int32_t reduce_op) {
   return reduce_op == LT_REDUCE_AVERAGE ? c10d::ReduceOp::SUM : static_cast<c10d::ReduceOp::RedOpType>(reduce_op);
 }
@@ -62,10 +59,9 @@ at::Tensor as_moved(const at::Tensor& tensor) {
   }
 }
 
-lt_work* to_handle(c10::intrusive_ptr<c10d::Work> work, std::vector<at::Tensor> tensors) {
-  auto made = std::make_unique<lt_work>();
-  made->work = std::move(work);
-  made->tensors = std::move(tensors);
+lt_work* to_handle(c10::intrusive_ptr<c10d::Work> work, std::vector<at::Tensor> tensors,
+                   std::function<void()> last_step = nullptr) {
+  auto made = std::make_unique<lt_work>(lt_work{std::move(work), std::move(tensors), std::move(last_step)});
   count_handle(LT_TORCH_WORK, 1);
   return made.release();
 }
@@ -73,9 +69,8 @@ lt_work* to_handle(c10::intrusive_ptr<c10d::Work> work, std::vector<at::Tensor> 
 c10::intrusive_ptr<c10d::ProcessGroupGloo::Options> gloo_options(const char* interface_host, milliseconds timeout) {
   auto options = c10d::ProcessGroupGloo::Options::create(timeout);
   options->threads = 2;
-  options->devices.push_back(interface_host != nullptr
-                                 ? c10d::ProcessGroupGloo::createDeviceForHostname(interface_host)
-                                 : c10d::ProcessGroupGloo::createDefaultDevice());
+  options->devices.push_back(interface_host != nullptr ? c10d::ProcessGroupGloo::createDeviceForHostname(interface_host)
+                                                       : c10d::ProcessGroupGloo::createDefaultDevice());
   return options;
 }
 
@@ -137,12 +132,11 @@ lt_status lt_all_reduce(lt_process_group* group, lt_tensor* tensor, int32_t redu
     options.reduceOp = to_gloo(reduce_op);
     options.timeout = to_timeout(timeout_milliseconds);
     std::vector<at::Tensor> tensors{borrowed->detach()};
-    lt_work* made = to_handle(group->backend->allreduce(tensors, options), tensors);
+    std::function<void()> last_step;
     if (reduce_op == LT_REDUCE_AVERAGE) {
-      made->to_divide = tensors[0];
-      made->divisor = group->backend->getSize();
+      last_step = [sum = tensors[0], size = group->backend->getSize()] { sum.div_(size); };
     }
-    *work = made;
+    *work = to_handle(group->backend->allreduce(tensors, options), tensors, std::move(last_step));
   });
 }
 
@@ -205,21 +199,21 @@ lt_status lt_reduce_scatter(lt_process_group* group, lt_tensor* output, lt_tenso
       require(source.sizes() == borrowed->sizes() && source.scalar_type() == borrowed->scalar_type(),
               "an input differs from the output in shape or dtype");
     }
-    c10d::ReduceScatterOptions options;
+    // As Gloo's own reduce_scatter does it: reduces all of it, and keeps its part. But the work of that one never tells
+    // that it has ended, unless one waits for it.
+    c10d::AllreduceOptions options;
     options.reduceOp = to_gloo(reduce_op);
     options.timeout = to_timeout(timeout_milliseconds);
     at::NoGradGuard no_grad;
-    std::vector<at::Tensor> targets{borrowed->detach()};
-    std::vector<std::vector<at::Tensor>> lists{std::move(sources)};
-    c10::intrusive_ptr<c10d::Work> begun = group->backend->reduce_scatter(targets, lists, options);
-    std::vector<at::Tensor> kept = std::move(lists[0]);
-    kept.push_back(targets[0]);
-    lt_work* made = to_handle(std::move(begun), std::move(kept));
-    if (reduce_op == LT_REDUCE_AVERAGE) {
-      made->to_divide = targets[0];
-      made->divisor = group->backend->getSize();
-    }
-    *work = made;
+    std::vector<at::Tensor> all{at::stack(sources)};
+    auto last_step = [part = all[0].select(0, group->backend->getRank()), target = borrowed->detach(),
+                      divisor = reduce_op == LT_REDUCE_AVERAGE ? group->backend->getSize() : 1] {
+      target.copy_(part);
+      if (divisor != 1) {
+        target.div_(divisor);
+      }
+    };
+    *work = to_handle(group->backend->allreduce(all, options), all, std::move(last_step));
   });
 }
 
@@ -249,9 +243,9 @@ lt_status lt_work_wait(lt_work* work, int64_t timeout_milliseconds, lt_error* er
     } else {
       work->work->wait();
     }
-    if (work->to_divide.defined()) {
+    if (std::function<void()> last_step = std::exchange(work->last_step, nullptr)) {
       at::NoGradGuard no_grad;
-      std::exchange(work->to_divide, at::Tensor()).div_(work->divisor);
+      last_step();
     }
   });
 }

@@ -4,11 +4,11 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/scalar_tensor.h>
-#include <torch/csrc/distributed/c10d/reducer.hpp>
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
 #include <memory>
+#include <torch/csrc/distributed/c10d/reducer.hpp>
 
 #include "handle.h"
 #include "process_group.h"
@@ -84,10 +84,10 @@ lt_status lt_reducer_create(lt_process_group* group, lt_tensor* const* parameter
                                                     /*use_python_reducer=*/false
 #if LANCETORCH_TORCH_AT_LEAST(2, 11)
                                                     ,
-                                                    /*bucket_bytes_cap_list=*/std::vector<int64_t>()
+                                                    /*bucket_bytes_cap_list=*/std::vector<int64_t>{first_cap, cap}
 #endif
 #if LANCETORCH_TORCH_AT_LEAST(2, 13)
-                                                        ,
+                                                    ,
                                                     /*batched_grad_copy=*/false
 #endif
     );
