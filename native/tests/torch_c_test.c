@@ -826,21 +826,22 @@ static void test_state_dict(void) {
   lt_tensor* half = CALL("aten::to", "dtype", tensor(row), integer(LT_DTYPE_BFLOAT16));
   lt_tensor* scalar = CALL("aten::sum", "", tensor(row));
   lt_tensor* trained = parameter(3);
-  const char* names[] = {"channels_last", "matrix", "transposed", "row",     "int64.\xC3\xA4",
-                         "bool",          "empty",  "bfloat16",   "trained", "scalar"};
-  lt_tensor* all[] = {last, matrix, transposed, row, whole, flags, nothing, half, trained, scalar};
-  CHECK_OK(lt_state_dict_write(path, names, all, 10, &err));
+  lt_tensor* bits = CALL("aten::view", "dtype", tensor(row), integer(LT_DTYPE_INT32)); /* one storage, two dtypes */
+  const char* names[] = {"channels_last", "matrix",   "transposed", "row",    "int64.\xC3\xA4", "bool",
+                         "empty",         "bfloat16", "trained",    "scalar", "bits"};
+  lt_tensor* all[] = {last, matrix, transposed, row, whole, flags, nothing, half, trained, scalar, bits};
+  CHECK_OK(lt_state_dict_write(path, names, all, 11, &err));
   CHECK(files_in(folder) - before <= 1);
   struct stat status;
   CHECK(stat(path, &status) == 0 && status.st_size > 1000);
-  CHECK_OK(lt_state_dict_write(path, names, all, 10, &err)); /* over the old one */
+  CHECK_OK(lt_state_dict_write(path, names, all, 11, &err)); /* over the old one */
 
   names[3] = "matrix";
-  CHECK_FAILS(LT_INVALID_ARGUMENT, "\"matrix\" is there twice", lt_state_dict_write(path, names, all, 10, &err));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "\"matrix\" is there twice", lt_state_dict_write(path, names, all, 11, &err));
   names[3] = "\xFF";
-  CHECK_FAILS(LT_INVALID_ARGUMENT, "UTF-8", lt_state_dict_write(path, names, all, 10, &err));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "UTF-8", lt_state_dict_write(path, names, all, 11, &err));
   names[3] = NULL;
-  CHECK_FAILS(LT_INVALID_ARGUMENT, "NULL", lt_state_dict_write(path, names, all, 10, &err));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "NULL", lt_state_dict_write(path, names, all, 11, &err));
   CHECK_FAILS(LT_INVALID_ARGUMENT, "NULL", lt_state_dict_write(NULL, names, all, 1, &err));
   CHECK_FAILS(LT_INVALID_ARGUMENT, "", lt_state_dict_write(path, names, all, -1, &err));
   CHECK_FAILS(LT_IO, "No such file", lt_state_dict_write("/nowhere/at/all.pt", names, all, 1, &err));
@@ -852,7 +853,7 @@ static void test_state_dict(void) {
   if (kept == NULL) {
     CHECK(unlink(path) == 0 && unlink(beside) == 0 && rmdir(folder) == 0); /* nothing else is left in it */
   }
-  lt_tensor_release_all(all, 10);
+  lt_tensor_release_all(all, 11);
 }
 
 /* ---- Collectives -------------------------------------------------------------------------------------------------- */

@@ -128,25 +128,27 @@ class Written final {
       fail(LT_UNSUPPORTED, "\"" + name + "\" is sparse, quantized or complex");
     }
     at::Tensor plain = tensor.detach().resolve_neg();
-    if (plain.is_cpu()) {
-      return plain;
-    }
     const void* storage = plain.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl();
-    auto [entry, is_new] = copies_.try_emplace(storage);
+    auto [entry, is_new] = storages_.try_emplace(storage);
     if (is_new) {
+      entry->second.original = plain;
       auto elements = static_cast<int64_t>(plain.storage().nbytes() / plain.element_size());
-      entry->second = plain.as_strided({elements}, {1}, 0).cpu();
-      kept_.push_back(plain);
+      if (!plain.is_cpu()) {
+        entry->second.copy = plain.as_strided({elements}, {1}, 0).cpu();
+      }
+    } else if (entry->second.original.scalar_type() != plain.scalar_type()) {
+      return plain.cpu().clone();  // the file knows one dtype for a storage
     }
-    if (entry->second.scalar_type() != plain.scalar_type()) {
-      return plain.cpu();  // two dtypes over one storage: rare, and then written twice
-    }
-    return entry->second.as_strided(plain.sizes(), plain.strides(), plain.storage_offset());
+    const at::Tensor& copy = entry->second.copy;
+    return copy.defined() ? copy.as_strided(plain.sizes(), plain.strides(), plain.storage_offset()) : plain;
   }
 
  private:
-  std::unordered_map<const void*, at::Tensor> copies_;
-  std::vector<at::Tensor> kept_;  // so that no address is used twice
+  struct Storage {
+    at::Tensor original;  // held, so that no address is used twice
+    at::Tensor copy;      // of all of it in host memory; undefined where it lies there
+  };
+  std::unordered_map<const void*, Storage> storages_;
 };
 
 }  // namespace
