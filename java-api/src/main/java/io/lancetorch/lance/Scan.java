@@ -23,8 +23,11 @@ import java.util.concurrent.locks.ReentrantLock;
  *
  * <pre>{@code
  * try (Scan scan = dataset.scan().columns("vector").filter("label < 3").batchSize(1024).open()) {
- *     for (RecordBatch batch; (batch = scan.next()) != null; ) {
- *         try (batch) {
+ *     while (true) {
+ *         try (RecordBatch batch = scan.next()) {
+ *             if (batch == null) {
+ *                 break;
+ *             }
  *             ...
  *         }
  *     }

@@ -1,0 +1,52 @@
+package io.lancetorch.examples;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Locale;
+
+/**
+ * What an epoch was, over all ranks.
+ *
+ * @param loss the mean over all steps and ranks
+ * @param imagesPerSecond of all ranks together
+ * @param dataWaitFraction the share of the epoch that ranks waited for the loader, their mean
+ * @param valAccuracy null where nothing was held out
+ * @param imagesSeen each counted once for each time it was trained on, repeats that fill up a batch left out
+ */
+record EpochMetrics(
+        @JsonProperty("epoch") int epoch,
+        @JsonProperty("loss") double loss,
+        @JsonProperty("epoch_seconds") double epochSeconds,
+        @JsonProperty("images_per_second") double imagesPerSecond,
+        @JsonProperty("data_wait_fraction") double dataWaitFraction,
+        @JsonProperty("val_accuracy") Double valAccuracy,
+        @JsonProperty("val_images") long valImages,
+        @JsonProperty("world_size") int worldSize,
+        @JsonProperty("images_seen") long imagesSeen,
+        @JsonProperty("steps") int steps) {
+
+    String line(int epochs) {
+        return String.format(
+                Locale.ROOT,
+                "epoch %d/%d  loss %.4f  %.1f s  %.1f images/s  waiting %.1f %%%s",
+                epoch + 1,
+                epochs,
+                loss,
+                epochSeconds,
+                imagesPerSecond,
+                100 * dataWaitFraction,
+                valAccuracy == null ? "" : String.format(Locale.ROOT, "  validation accuracy %.4f", valAccuracy));
+    }
+
+    void append(Path file) throws IOException {
+        Files.writeString(
+                file,
+                new ObjectMapper().writeValueAsString(this) + "\n",
+                StandardOpenOption.CREATE,
+                StandardOpenOption.APPEND);
+    }
+}

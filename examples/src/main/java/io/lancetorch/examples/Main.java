@@ -1,0 +1,53 @@
+package io.lancetorch.examples;
+
+import io.lancetorch.error.LanceTorchException;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+
+/** The commands behind the script {@code ./lancetorch}. */
+@Command(
+        name = "lancetorch",
+        description = "Writes image datasets to Lance, and trains on them with ranks that average their gradients.",
+        mixinStandardHelpOptions = true,
+        version = "lancetorch 0.1.0",
+        subcommands = {CreateDatasetCommand.class, TrainCommand.class, LaunchCommand.class})
+public final class Main implements Runnable {
+    @CommandLine.Spec
+    private CommandLine.Model.CommandSpec spec;
+
+    private Main() {}
+
+    public static void main(String[] arguments) {
+        System.exit(run(arguments));
+    }
+
+    /** Runs a command and returns its exit status: 0, 1 for a failure that it has named, 2 for a wrong use. */
+    static int run(String... arguments) {
+        return new CommandLine(new Main())
+                .setExecutionExceptionHandler(Main::report)
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .execute(arguments);
+    }
+
+    /** A failure that lancetorch has a name for is told in one line; of any other, the trace is what helps. */
+    private static int report(Exception failure, CommandLine command, CommandLine.ParseResult result) {
+        String rank = System.getenv("RANK");
+        String prefix = rank == null ? "lancetorch: " : "lancetorch: rank " + rank + ": ";
+        if (failure instanceof LanceTorchException || failure instanceof UserException) {
+            command.getErr().println(prefix + failure.getMessage());
+            if (System.getenv("LANCETORCH_TRACE") != null) {
+                failure.printStackTrace(command.getErr());
+            }
+        } else {
+            command.getErr().println(prefix + failure);
+            failure.printStackTrace(command.getErr());
+        }
+        return 1;
+    }
+
+    @Override
+    public void run() {
+        throw new CommandLine.ParameterException(
+                spec.commandLine(), "say what to do: create-dataset, train or launch");
+    }
+}

@@ -1,0 +1,204 @@
+package io.lancetorch.examples;
+
+import io.lancetorch.distributed.RankEnvironment;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Trains a ResNet; without RANK, by launching ranks of this very command. */
+@Command(
+        name = "train",
+        mixinStandardHelpOptions = true,
+        description = "Trains a ResNet on a Lance dataset of images, with ranks that average their gradients. Where RANK is"
+                + " set, as torchrun and launch do, this process is one rank.")
+final class TrainCommand implements Callable<Integer> {
+    /** Which sampler deals the rows. */
+    enum SamplerName {
+        SHARDED_BATCH,
+        SHARDED_FRAGMENT,
+        FULL_SCAN
+    }
+
+    @CommandLine.Spec
+    private CommandLine.Model.CommandSpec spec;
+
+    @Parameters(
+            paramLabel = "DATASET",
+            arity = "0..1",
+            description = "A dataset that create-dataset wrote; without it, the built-in drawings, made where missing.")
+    String dataset;
+
+    @Option(
+            names = "--nproc-per-node",
+            paramLabel = "N",
+            defaultValue = "2",
+            description = "Ranks on this machine (default: ${DEFAULT-VALUE}).")
+    int processes;
+
+    @Option(
+            names = "--model",
+            defaultValue = "resnet18",
+            description = "resnet18 or resnet50 (default: ${DEFAULT-VALUE}).")
+    String model;
+
+    @Option(
+            names = "--batch-size",
+            paramLabel = "ROWS",
+            defaultValue = "64",
+            description = "Images of a step on each rank (default: ${DEFAULT-VALUE}).")
+    int batchSize;
+
+    @Option(names = "--epochs", defaultValue = "3", description = "(default: ${DEFAULT-VALUE})")
+    int epochs;
+
+    @Option(names = "--lr", defaultValue = "0.05", description = "Learning rate (default: ${DEFAULT-VALUE}).")
+    double learningRate;
+
+    @Option(names = "--momentum", defaultValue = "0.9", description = "(default: ${DEFAULT-VALUE})")
+    double momentum;
+
+    @Option(names = "--weight-decay", defaultValue = "0.0001", description = "(default: ${DEFAULT-VALUE})")
+    double weightDecay;
+
+    @Option(
+            names = "--sampler",
+            defaultValue = "sharded_batch",
+            description = "How rows are dealt to the ranks: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+    SamplerName sampler;
+
+    @Option(
+            names = "--image-size",
+            paramLabel = "PIXELS",
+            defaultValue = "64",
+            description = "Images are resized to a square of this edge (default: ${DEFAULT-VALUE}).")
+    int imageSize;
+
+    @Option(names = "--seed", defaultValue = "0", description = "(default: ${DEFAULT-VALUE})")
+    long seed;
+
+    @Option(names = "--weights", paramLabel = "FILE", description = "Start from this .pt state dict.")
+    Path weights;
+
+    @Option(names = "--save", paramLabel = "FILE", description = "Write the trained model's .pt state dict here.")
+    Path save;
+
+    @Option(names = "--no-ddp", description = "One process, without averaging of gradients.")
+    boolean noDdp;
+
+    @Option(names = "--val", paramLabel = "DATASET", description = "Measure the accuracy on this dataset.")
+    String validation;
+
+    @Option(
+            names = "--val-fraction",
+            paramLabel = "F",
+            description = "Hold out this share of the dataset's rows, and measure the accuracy on them (default: 0; for the"
+                    + " built-in drawings 0.2).")
+    Double validationFraction;
+
+    @Option(names = "--metrics", paramLabel = "FILE", description = "Write a line of JSON for each epoch here.")
+    Path metrics;
+
+    @Option(
+            names = "--decode-threads",
+            paramLabel = "N",
+            description = "Threads of each rank that decode images (default: its share of the cores).")
+    Integer decodeThreads;
+
+    @Override
+    public Integer call() throws Exception {
+        check();
+        if (RankEnvironment.isSet() && !noDdp) {
+            requireDataset();
+            try (var trainer = new Trainer(this, RankEnvironment.read())) {
+                trainer.run();
+            }
+            return 0;
+        }
+        prepare();
+        if (noDdp) {
+            try (var trainer = new Trainer(this, null)) {
+                trainer.run();
+            }
+            return 0;
+        }
+        return new LocalLauncher().run(processes, command());
+    }
+
+    private void check() {
+        require(processes >= 1, "--nproc-per-node must be 1 or more");
+        require(batchSize >= 1, "--batch-size must be 1 or more");
+        require(epochs >= 0, "--epochs must be 0 or more");
+        require(imageSize >= 1, "--image-size must be 1 or more");
+        require(learningRate >= 0, "--lr must be 0 or more");
+        require(momentum >= 0, "--momentum must be 0 or more");
+        require(decodeThreads == null || decodeThreads >= 1, "--decode-threads must be 1 or more");
+        require(model.equals("resnet18") || model.equals("resnet50"), "--model must be resnet18 or resnet50");
+        require(
+                validationFraction == null || validationFraction >= 0 && validationFraction < 1,
+                "--val-fraction must be from 0 to less than 1");
+        require(
+                validation == null || validationFraction == null,
+                "--val and --val-fraction exclude each other: one names a dataset, the other takes a part of it");
+        if (validationFraction == null) {
+            validationFraction = dataset == null && validation == null ? 0.2 : 0.0;
+        }
+        if (weights != null && !Files.isRegularFile(weights)) {
+            throw new UserException("--weights: no file " + weights);
+        }
+        for (Path output : new Path[] {save, metrics}) {
+            if (output != null && !Files.isDirectory(output.toAbsolutePath().getParent())) {
+                throw new UserException("no folder " + output.toAbsolutePath().getParent() + " to write " + output + " to");
+            }
+        }
+    }
+
+    private void require(boolean condition, String message) {
+        if (!condition) {
+            throw new CommandLine.ParameterException(spec.commandLine(), message);
+        }
+    }
+
+    /** Before ranks start: the default dataset is made by one process, and the metrics of an earlier run are gone. */
+    private void prepare() throws IOException {
+        if (dataset == null) {
+            dataset = DefaultDataset.require();
+        }
+        if (metrics != null) {
+            Files.deleteIfExists(metrics);
+        }
+    }
+
+    /** Under torchrun no process comes before the ranks, so rank 0 makes the default dataset and the others wait for it. */
+    private void requireDataset() throws IOException, InterruptedException {
+        if (dataset == null) {
+            dataset = RankEnvironment.read().localRank() == 0 ? DefaultDataset.require() : DefaultDataset.await();
+        }
+    }
+
+    /** This JVM's own command line, with the dataset named. */
+    private List<String> command() {
+        List<String> command = new ArrayList<>();
+        ProcessHandle.Info self = ProcessHandle.current().info();
+        command.add(self.command().orElse(System.getProperty("java.home") + "/bin/java"));
+        command.addAll(java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments());
+        command.add("-classpath");
+        command.add(System.getProperty("java.class.path"));
+        command.add(Main.class.getName());
+        List<String> arguments = spec.commandLine().getParseResult().originalArgs();
+        CommandLine root = spec.commandLine().getParent();
+        command.addAll(root == null ? arguments : root.getParseResult().originalArgs());
+        if (spec.commandLine().getParseResult().matchedPositional(0) == null) {
+            command.add("--val-fraction=" + validationFraction);
+            command.add("--");
+            command.add(dataset);
+        }
+        return command;
+    }
+}

@@ -1,0 +1,283 @@
+package io.lancetorch.examples;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.lancetorch.data.Batch;
+import io.lancetorch.data.DataLoader;
+import io.lancetorch.data.FullScanSampler;
+import io.lancetorch.data.ImageTransform;
+import io.lancetorch.data.LoaderStats;
+import io.lancetorch.data.Sampler;
+import io.lancetorch.data.ShardedBatchSampler;
+import io.lancetorch.data.ShardedFragmentSampler;
+import io.lancetorch.data.SubsetSampler;
+import io.lancetorch.data.Uneven;
+import io.lancetorch.distributed.DistributedDataParallel;
+import io.lancetorch.distributed.ProcessGroup;
+import io.lancetorch.distributed.RankEnvironment;
+import io.lancetorch.distributed.ReduceOp;
+import io.lancetorch.examples.model.ResNet;
+import io.lancetorch.lance.Lance;
+import io.lancetorch.lance.LanceDataset;
+import io.lancetorch.lance.RecordBatch;
+import io.lancetorch.lance.Scan;
+import io.lancetorch.tensor.GradMode;
+import io.lancetorch.tensor.Ops;
+import io.lancetorch.tensor.Optimizer;
+import io.lancetorch.tensor.StateDict;
+import io.lancetorch.tensor.Tensor;
+import io.lancetorch.tensor.TensorScope;
+import io.lancetorch.tensor.Torch;
+import java.io.IOException;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.List;
+import java.util.Locale;
+
+/** One rank's training: a model, a loader of its share of the rows, an optimizer, and the group in which it averages. */
+final class Trainer implements AutoCloseable {
+    private final TrainCommand options;
+    private final Deque<AutoCloseable> resources = new ArrayDeque<>();
+    private final int rank;
+    private final int worldSize;
+    private final ProcessGroup group;
+    private final ResNet model;
+    private final DistributedDataParallel ddp;
+    private final Optimizer optimizer;
+    private final DataLoader training;
+    private final DataLoader validation;
+
+    /** {@code environment}: null for a world of one without a process group. */
+    Trainer(TrainCommand options, RankEnvironment environment) {
+        this.options = options;
+        rank = environment == null ? 0 : environment.rank();
+        worldSize = environment == null ? 1 : environment.worldSize();
+        limitThreads();
+        try {
+            LanceDataset dataset = own(LanceDataset.open(options.dataset));
+            var split = RowSplit.of(dataset, options.validationFraction);
+            training = own(loader(dataset, new SubsetSampler(split.training(), trainingSampler()), options.seed));
+            validation = validationLoader(dataset, split);
+            int classes = classes(dataset);
+            group = environment == null
+                    ? null
+                    : own(ProcessGroup.fromEnvironment(environment, ProcessGroup.DEFAULT_TIMEOUT));
+            Torch.manualSeed(options.seed);
+            model = own(ResNet.of(options.model, classes));
+            if (options.weights != null) {
+                List<String> leftOut = model.load(options.weights);
+                if (rank == 0 && !leftOut.isEmpty()) {
+                    System.out.println(
+                            options.weights + " is for another number of classes: " + leftOut + " start anew");
+                }
+            }
+            ddp = group == null
+                    ? null
+                    : own(new DistributedDataParallel(group, model.parameters(), model.buffers()));
+            optimizer = own(Optimizer.sgd(
+                    model.parameters(), options.learningRate, options.momentum, options.weightDecay));
+            if (rank == 0) {
+                System.out.printf(
+                        Locale.ROOT,
+                        "%s on %s: %,d images of %d classes, %d ranks, batches of %d x %d, %d steps an epoch%n",
+                        options.model,
+                        options.dataset,
+                        split.trainingRows(),
+                        classes,
+                        worldSize,
+                        worldSize,
+                        options.batchSize,
+                        training.steps());
+            }
+        } catch (RuntimeException | Error e) {
+            close();
+            throw e;
+        }
+    }
+
+    private <T extends AutoCloseable> T own(T resource) {
+        resources.push(resource);
+        return resource;
+    }
+
+    /** Ranks on one machine share its cores: torchrun says one thread each, and so do we where nothing is said. */
+    private static void limitThreads() {
+        String local = System.getenv("LOCAL_WORLD_SIZE");
+        int ranks = local == null ? 1 : Math.max(1, Integer.parseInt(local));
+        int share = Math.max(1, Runtime.getRuntime().availableProcessors() / ranks);
+        if (System.getenv("OMP_NUM_THREADS") == null) {
+            Torch.numThreads(share);
+        }
+        Lance.numThreads(share);
+    }
+
+    private Sampler trainingSampler() {
+        return switch (options.sampler) {
+            case SHARDED_BATCH -> new ShardedBatchSampler(true, Uneven.PAD);
+            case SHARDED_FRAGMENT -> new ShardedFragmentSampler(true, Uneven.PAD);
+            case FULL_SCAN -> new FullScanSampler(true);
+        };
+    }
+
+    private DataLoader loader(LanceDataset dataset, Sampler sampler, long seed) {
+        DataLoader.Builder builder = DataLoader.of(dataset)
+                .columns(DatasetCreation.IMAGE, DatasetCreation.LABEL)
+                .image(DatasetCreation.IMAGE, ImageTransform.resize(options.imageSize, options.imageSize))
+                .sampler(sampler)
+                .batchSize(options.batchSize)
+                .rank(rank, worldSize)
+                .seed(seed);
+        if (options.decodeThreads != null) {
+            builder.decodeThreads(options.decodeThreads);
+        }
+        return builder.open();
+    }
+
+    private DataLoader validationLoader(LanceDataset dataset, RowSplit split) {
+        Sampler dealt = new ShardedBatchSampler(false, Uneven.PAD);
+        if (options.validation != null) {
+            return own(loader(own(LanceDataset.open(options.validation)), dealt, 0));
+        }
+        return split.validation().isEmpty()
+                ? null
+                : own(loader(dataset, new SubsetSampler(split.validation(), dealt), 0));
+    }
+
+    private static int classes(LanceDataset dataset) {
+        String names = dataset.schema().metadata().get(DatasetCreation.CLASSES);
+        if (names != null) {
+            try {
+                return new ObjectMapper().readTree(names).size();
+            } catch (JsonProcessingException e) {
+                throw new UserException("the schema of " + dataset.uri() + " has classes that are no JSON list: " + names);
+            }
+        }
+        long largest = -1;
+        try (Scan scan = dataset.scan().columns(DatasetCreation.LABEL).open()) {
+            while (true) {
+                try (RecordBatch batch = scan.next()) {
+                    if (batch == null) {
+                        return Math.toIntExact(largest + 1);
+                    }
+                    for (long row = 0; row < batch.rows(); row++) {
+                        largest = Math.max(largest, batch.column(0).integer(row));
+                    }
+                }
+            }
+        }
+    }
+
+    void run() throws IOException {
+        for (int epoch = 0; epoch < options.epochs; epoch++) {
+            EpochMetrics metrics = epoch(epoch);
+            if (rank == 0) {
+                System.out.println(metrics.line(options.epochs));
+                if (options.metrics != null) {
+                    metrics.append(options.metrics);
+                }
+            }
+        }
+        if (options.save != null && rank == 0) {
+            StateDict.save(options.save, model.stateDict());
+            System.out.println("saved " + options.save);
+        }
+        if (group != null) {
+            group.barrier();
+        }
+    }
+
+    private EpochMetrics epoch(int epoch) {
+        training.setEpoch(epoch);
+        int steps = training.steps();
+        LoaderStats before = training.stats();
+        long start = System.nanoTime();
+        double lossSum = 0;
+        long seen = 0;
+        try (var progress = new Progress("epoch " + (epoch + 1), " steps", steps, rank == 0)) {
+            for (Batch batch : training) {
+                double loss = step(batch);
+                lossSum += loss;
+                seen += batch.validRows();
+                progress.stepTo(batch.step() + 1);
+                progress.message(String.format(
+                        Locale.ROOT,
+                        "loss %.4f  %.1f images/s",
+                        loss,
+                        worldSize * (batch.step() + 1.0) * batch.rows() / ((System.nanoTime() - start) / 1e9)));
+            }
+        }
+        double seconds = (System.nanoTime() - start) / 1e9;
+        double waited = (training.stats().waitNanos() - before.waitNanos()) / 1e9;
+        double[] sums = sumOverRanks(lossSum, seen, seconds, waited);
+        double[] evaluated = validation == null ? new double[2] : evaluate();
+        return new EpochMetrics(
+                epoch,
+                sums[0] / Math.max(1, (double) worldSize * steps),
+                sums[2] / worldSize,
+                sums[1] / (sums[2] / worldSize),
+                sums[3] / sums[2],
+                evaluated[1] == 0 ? null : evaluated[0] / evaluated[1],
+                (long) evaluated[1],
+                worldSize,
+                (long) sums[1],
+                steps);
+    }
+
+    private double step(Batch batch) {
+        try (var _ = new TensorScope()) {
+            Tensor images = batch.get(DatasetCreation.IMAGE);
+            optimizer.zeroGrad();
+            Tensor logits = ddp == null
+                    ? model.forward(images, true)
+                    : ddp.forward(() -> model.forward(images, true));
+            Tensor loss = Ops.crossEntropy(logits, batch.get(DatasetCreation.LABEL));
+            loss.backward();
+            optimizer.step();
+            return loss.item();
+        }
+    }
+
+    /** The right answers and all answers on the held-out rows, of which every rank looks at its share. */
+    private double[] evaluate() {
+        if (ddp != null) {
+            ddp.broadcastBuffers();
+        }
+        long right = 0;
+        long all = 0;
+        try (var _ = GradMode.noGrad()) {
+            for (Batch batch : validation) {
+                try (var _ = new TensorScope()) {
+                    Tensor logits = model.forward(batch.get(DatasetCreation.IMAGE), false);
+                    Tensor hits = Ops.mul(
+                            Ops.eq(Ops.argmax(logits, 1), batch.get(DatasetCreation.LABEL)), batch.mask());
+                    right += Ops.sum(hits).itemLong();
+                    all += batch.validRows();
+                }
+            }
+        }
+        return sumOverRanks(right, all);
+    }
+
+    private double[] sumOverRanks(double... values) {
+        if (group == null) {
+            return values;
+        }
+        try (var _ = new TensorScope()) {
+            Tensor tensor = Tensor.of(values);
+            group.allReduce(tensor, ReduceOp.SUM);
+            return tensor.toDoubles();
+        }
+    }
+
+    /** In the opposite order of making. */
+    @Override
+    public void close() {
+        while (!resources.isEmpty()) {
+            try {
+                resources.pop().close();
+            } catch (Exception e) {
+                System.err.println("lancetorch: while ending: " + e);
+            }
+        }
+    }
+}

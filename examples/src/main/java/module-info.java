@@ -1,0 +1,12 @@
+/** The dataset creator, the trainer and the launcher, written on lancetorch's public API alone. */
+module io.lancetorch.examples {
+    requires com.fasterxml.jackson.databind;
+    requires info.picocli;
+    requires io.lancetorch;
+    requires java.desktop;
+    requires java.management;
+    requires me.tongfei.progressbar;
+
+    opens io.lancetorch.examples to
+            info.picocli;
+}
