@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A plain C caller of lance.h: that the header is C, that its ownership rules hold as a C program sees them, and, under
+ * AddressSanitizer, that nothing is freed twice or not at all.
+ *
+ *   cc -std=c11 -Wall -Wextra -Werror -Inative/include native/tests/lance_c_test.c -L... -llancetorch_lance
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include <lancetorch/lance.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int failures = 0;
+static lt_error err;
+
+#define CHECK(condition)                                                                          \
+  do {                                                                                            \
+    if (!(condition)) {                                                                           \
+      fprintf(stderr, "%s:%d: %s (last error: %s)\n", __FILE__, __LINE__, #condition, err.message); \
+      failures++;                                                                                 \
+    }                                                                                             \
+  } while (0)
+
+/* Without which the rest makes no sense. */
+#define REQUIRE(condition) \
+  do {                     \
+    CHECK(condition);      \
+    if (failures) exit(1); \
+  } while (0)
+
+#define OK(call) REQUIRE((call) == LT_OK && err.code == LT_OK && err.message[0] == 0)
+#define FAILS(code_, call) CHECK((call) == (code_) && err.code == (code_) && err.message[0] != 0)
+
+enum { ROWS = 20, SIDE = 32 };
+
+/* ---- A batch made by hand: a struct of `image` (binary) and `label` (int64) ---------------------------------------- */
+
+static int released = 0;
+
+static void release_static_schema(struct ArrowSchema* schema) { schema->release = NULL; }
+
+static void release_counted(struct ArrowArray* array) {
+  released++;
+  array->release = NULL;
+}
+
+typedef struct {
+  struct ArrowSchema schema, fields[2], *field_list[2];
+  struct ArrowArray batch, columns[2], *column_list[2];
+  const void *none[1], *image_buffers[3], *label_buffers[2];
+  int32_t offsets[ROWS + 1];
+  uint8_t* jpegs;
+  int64_t labels[ROWS];
+  char metadata[64];
+} hand_made;
+
+static void make_schema(hand_made* made) {
+  const char *key = "classes", *value = "a,b,c";
+  int32_t pairs = 1, size = (int32_t)strlen(key);
+  char* at = made->metadata;
+  memcpy(at, &pairs, 4), at += 4;
+  memcpy(at, &size, 4), at += 4;
+  memcpy(at, key, strlen(key)), at += strlen(key);
+  size = (int32_t)strlen(value);
+  memcpy(at, &size, 4), at += 4;
+  memcpy(at, value, strlen(value));
+
+  made->fields[0] = (struct ArrowSchema){
+      .format = "z", .name = "image", .flags = ARROW_FLAG_NULLABLE, .release = release_static_schema};
+  made->fields[1] = (struct ArrowSchema){.format = "l", .name = "label", .release = release_static_schema};
+  made->field_list[0] = &made->fields[0];
+  made->field_list[1] = &made->fields[1];
+  made->schema = (struct ArrowSchema){.format = "+s",
+                                      .name = "",
+                                      .metadata = made->metadata,
+                                      .n_children = 2,
+                                      .children = made->field_list,
+                                      .release = release_static_schema};
+}
+
+/* Images of one colour each: row i has red = 10 * i. */
+static void make_batch(hand_made* made) {
+  static uint8_t pixels[SIDE * SIDE * 3];
+  int64_t capacity = 1 << 20, used = 0;
+  made->jpegs = malloc((size_t)capacity);
+  REQUIRE(made->jpegs != NULL);
+  for (int i = 0; i < ROWS; i++) {
+    for (int p = 0; p < SIDE * SIDE; p++) {
+      pixels[p * 3] = (uint8_t)(10 * i);
+      pixels[p * 3 + 1] = 128;
+      pixels[p * 3 + 2] = 77;
+    }
+    int64_t size = -1;
+    if (i == 0) {
+      FAILS(LT_INVALID_ARGUMENT, lt_image_encode_jpeg(pixels, SIDE, SIDE, 90, NULL, 0, &size, &err));
+      CHECK(size > 0);
+      FAILS(LT_INVALID_ARGUMENT, lt_image_encode_jpeg(NULL, SIDE, SIDE, 90, made->jpegs, capacity, &size, &err));
+    }
+    OK(lt_image_encode_jpeg(pixels, SIDE, SIDE, 90, made->jpegs + used, capacity - used, &size, &err));
+    made->offsets[i] = (int32_t)used;
+    made->labels[i] = i % 3;
+    used += size;
+  }
+  made->offsets[ROWS] = (int32_t)used;
+  made->image_buffers[0] = NULL;
+  made->image_buffers[1] = made->offsets;
+  made->image_buffers[2] = made->jpegs;
+  made->label_buffers[0] = NULL;
+  made->label_buffers[1] = made->labels;
+  made->none[0] = NULL;
+  made->columns[0] = (struct ArrowArray){
+      .length = ROWS, .n_buffers = 3, .buffers = made->image_buffers, .release = release_counted};
+  made->columns[1] = (struct ArrowArray){
+      .length = ROWS, .n_buffers = 2, .buffers = made->label_buffers, .release = release_counted};
+  made->column_list[0] = &made->columns[0];
+  made->column_list[1] = &made->columns[1];
+  made->batch = (struct ArrowArray){.length = ROWS,
+                                    .n_buffers = 1,
+                                    .buffers = made->none,
+                                    .n_children = 2,
+                                    .children = made->column_list,
+                                    .release = release_counted};
+}
+
+/* ---- The tests ------------------------------------------------------------------------------------------------------ */
+
+static void nothing_is_alive(void) {
+  for (int32_t kind = LT_LANCE_DATASET; kind <= LT_LANCE_STREAM; kind++) CHECK(lt_lance_live_handles(kind) == 0);
+  CHECK(lt_lance_live_handles(99) == -1);
+  CHECK(lt_lance_live_bytes() == 0);
+}
+
+static void opening_nothing_fails(const char* uri) {
+  lt_dataset* dataset = NULL;
+  FAILS(LT_NOT_FOUND, lt_dataset_open(uri, NULL, 0, 0, NULL, &dataset, &err));
+  CHECK(strstr(err.message, uri) != NULL);
+  CHECK(err.detail == -1);
+  FAILS(LT_INVALID_ARGUMENT, lt_dataset_open(NULL, NULL, 0, 0, NULL, &dataset, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_dataset_open(uri, NULL, 0, 0, NULL, NULL, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_dataset_open(uri, NULL, 1, 0, NULL, &dataset, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_dataset_open(uri, NULL, 0, 3, "tag", &dataset, &err));
+  CHECK(dataset == NULL);
+  /* err may be NULL */
+  CHECK(lt_dataset_open(uri, NULL, 0, 0, NULL, &dataset, NULL) == LT_NOT_FOUND);
+  lt_dataset_close(NULL);
+  lt_scan_close(NULL);
+  lt_scan_cancel(NULL);
+  lt_column_release(NULL);
+  lt_column_retain(NULL);
+  lt_writer_abort(NULL);
+  CHECK(lt_column_array(NULL) == NULL);
+}
+
+static void writing(const char* uri, hand_made* made) {
+  lt_write_progress progress = {0};
+  lt_write_options options = {.mode = LT_WRITE_CREATE, .max_rows_per_file = ROWS, .progress = &progress};
+  lt_writer* writer = NULL;
+
+  OK(lt_writer_open(uri, &made->schema, &options, &writer, &err));
+  CHECK(lt_lance_live_handles(LT_LANCE_WRITER) == 1);
+  lt_writer_abort(writer);
+  CHECK(lt_lance_live_handles(LT_LANCE_WRITER) == 0);
+
+  OK(lt_writer_open(uri, &made->schema, &options, &writer, &err));
+  made->offsets[3] += 1 << 20; /* no longer ascending */
+  FAILS(LT_INVALID_ARGUMENT, lt_writer_write(writer, &made->batch, &err));
+  CHECK(strstr(err.message, "image") != NULL);
+  made->offsets[3] -= 1 << 20;
+  for (int i = 0; i < 3; i++) OK(lt_writer_write(writer, &made->batch, &err));
+  uint64_t version = 0;
+  OK(lt_writer_finish(writer, &version, &err));
+  CHECK(version == 1);
+  CHECK(progress.rows == 3 * ROWS && progress.fragments == 3 && progress.bytes > 3 * ROWS * 8);
+  /* borrowed: nothing was released */
+  CHECK(released == 0 && made->batch.release != NULL && made->schema.release != NULL);
+
+  FAILS(LT_INVALID_ARGUMENT, lt_writer_open(uri, &made->schema, &options, &writer, &err));
+  nothing_is_alive();
+}
+
+static void reading(const char* uri) {
+  lt_dataset* dataset = NULL;
+  OK(lt_dataset_open(uri, NULL, 0, 0, NULL, &dataset, &err));
+  CHECK(lt_lance_live_handles(LT_LANCE_DATASET) == 1);
+  uint64_t version = 0;
+  OK(lt_dataset_version(dataset, &version, &err));
+  CHECK(version == 1);
+  int64_t count = 0;
+  OK(lt_dataset_count_rows(dataset, NULL, &count, &err));
+  CHECK(count == 3 * ROWS);
+  OK(lt_dataset_count_rows(dataset, "label = 0", &count, &err));
+  CHECK(count == 3 * 7);
+  FAILS(LT_INVALID_ARGUMENT, lt_dataset_count_rows(dataset, "label = ", &count, &err));
+
+  lt_fragment fragments[3];
+  OK(lt_dataset_fragments(dataset, fragments, 3, &count, &err));
+  REQUIRE(count == 3);
+  CHECK(fragments[1].rows == ROWS && fragments[1].deleted_rows == 0);
+
+  struct ArrowSchema schema;
+  OK(lt_dataset_schema(dataset, &schema, &err));
+  REQUIRE(schema.n_children == 2);
+  CHECK(strcmp(schema.children[0]->name, "image") == 0 && strcmp(schema.children[0]->format, "z") == 0);
+  CHECK(strcmp(schema.children[1]->name, "label") == 0 && strcmp(schema.children[1]->format, "l") == 0);
+  CHECK(schema.metadata != NULL);
+  schema.release(&schema);
+  CHECK(schema.release == NULL);
+
+  /* the second half of each fragment, last fragment first, in one batch; then the whole first fragment */
+  const uint64_t half = ROWS / 2;
+  lt_row_range ranges[] = {{fragments[2].id, half, ROWS}, {fragments[1].id, half, ROWS}, {fragments[0].id, 0, ROWS}};
+  int64_t ends[] = {2, 3};
+  lt_scan_options options = {.ranges = ranges, .range_count = 3, .batch_ends = ends, .batch_count = 2, .read_ahead = 2};
+  lt_scan* scan = NULL;
+  OK(lt_dataset_scan(dataset, &options, &scan, &err));
+  /* a scan keeps what it needs alive */
+  lt_dataset_close(dataset);
+  CHECK(lt_lance_live_handles(LT_LANCE_DATASET) == 0);
+
+  struct ArrowArray batch;
+  OK(lt_scan_next(scan, &batch, &err));
+  CHECK(batch.release != NULL && batch.length == ROWS && batch.n_children == 2);
+  int64_t bytes = lt_lance_live_bytes();
+  CHECK(bytes > 0);
+
+  lt_column* labels = NULL;
+  OK(lt_column_take(&batch, 1, &labels, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_column_take(&batch, 1, &labels, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_column_take(&batch, 2, &labels, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_column_take(&batch, -1, &labels, &err));
+  batch.release(&batch);
+  CHECK(batch.release == NULL);
+  CHECK(lt_lance_live_bytes() < bytes);
+  CHECK(lt_lance_live_bytes() >= ROWS * 8);
+
+  const struct ArrowArray* array = lt_column_array(labels);
+  REQUIRE(array->length == ROWS && array->n_buffers == 2);
+  const int64_t* values = (const int64_t*)array->buffers[1] + array->offset;
+  for (int64_t i = 0; i < ROWS; i++) CHECK(values[i] == (int64_t)((half + (uint64_t)i % half) % 3));
+  lt_column_retain(labels);
+  lt_column_release(labels);
+  CHECK(lt_lance_live_handles(LT_LANCE_COLUMN) == 1);
+  CHECK(values[0] == (int64_t)(half % 3));
+  lt_column_release(labels);
+  CHECK(lt_lance_live_handles(LT_LANCE_COLUMN) == 0);
+  CHECK(lt_lance_live_bytes() == 0);
+
+  OK(lt_scan_next(scan, &batch, &err));
+  CHECK(batch.length == ROWS);
+  batch.release(&batch);
+  OK(lt_scan_next(scan, &batch, &err));
+  CHECK(batch.release == NULL);
+  lt_scan_cancel(scan);
+  FAILS(LT_CANCELLED, lt_scan_next(scan, &batch, &err));
+  lt_scan_close(scan);
+  nothing_is_alive();
+}
+
+static void taking(const char* uri) {
+  lt_dataset* dataset = NULL;
+  OK(lt_dataset_open(uri, NULL, 0, 1, NULL, &dataset, &err));
+  const int64_t rows[] = {59, 0, 21, 0};
+  const char* columns[] = {"label"};
+  struct ArrowArray batch;
+  struct ArrowSchema schema;
+  OK(lt_dataset_take(dataset, rows, 4, columns, 1, 1, &batch, &schema, &err));
+  REQUIRE(batch.length == 4 && batch.n_children == 2 && schema.n_children == 2);
+  CHECK(strcmp(schema.children[1]->name, "_rowid") == 0 && strcmp(schema.children[1]->format, "L") == 0);
+  const int64_t* labels = batch.children[0]->buffers[1];
+  CHECK(labels[0] == 19 % 3 && labels[1] == 0 && labels[2] == 1 && labels[3] == 0);
+  const uint64_t* ids = batch.children[1]->buffers[1];
+  CHECK(ids[0] == (UINT64_C(2) << 32) + 19 && ids[1] == 0 && ids[2] == (UINT64_C(1) << 32) + 1 && ids[3] == 0);
+  batch.release(&batch);
+  schema.release(&schema);
+
+  /* a schema need not be asked for */
+  OK(lt_dataset_take(dataset, rows, 4, NULL, 0, 0, &batch, NULL, &err));
+  batch.release(&batch);
+
+  const int64_t wrong[] = {0, 60};
+  FAILS(LT_INVALID_ARGUMENT, lt_dataset_take(dataset, wrong, 2, NULL, 0, 0, &batch, NULL, &err));
+  CHECK(err.detail == 1);
+  columns[0] = "nothing";
+  FAILS(LT_NOT_FOUND, lt_dataset_take(dataset, rows, 4, columns, 1, 0, &batch, NULL, &err));
+  CHECK(strstr(err.message, "'nothing'") != NULL && strstr(err.message, "'label'") != NULL);
+  lt_dataset_close(dataset);
+  nothing_is_alive();
+}
+
+static void decoding(const char* uri) {
+  lt_dataset* dataset = NULL;
+  OK(lt_dataset_open(uri, NULL, 0, 0, NULL, &dataset, &err));
+  const char* columns[] = {"image"};
+  lt_scan_options options = {.columns = columns, .column_count = 1, .batch_size = ROWS, .read_ahead = 1};
+  lt_scan* scan = NULL;
+  OK(lt_dataset_scan(dataset, &options, &scan, &err));
+  struct ArrowArray batch;
+  OK(lt_scan_next(scan, &batch, &err));
+  lt_column* images = NULL;
+  OK(lt_column_take(&batch, 0, &images, &err));
+  batch.release(&batch);
+  lt_scan_close(scan);
+
+  enum { TO = 16, ONE = TO * TO * 3 };
+  lt_image_options image = {.height = TO, .width = TO, .dtype = LT_IMAGE_FLOAT32};
+  float* pixels = malloc(sizeof(float) * ONE * ROWS);
+  REQUIRE(pixels != NULL);
+  const struct ArrowArray* array = lt_column_array(images);
+  OK(lt_image_decode(array, "z", 0, ROWS, &image, pixels, sizeof(float) * ONE * ROWS, &err));
+  for (int i = 0; i < ROWS; i++) {
+    float red = pixels[i * ONE + ONE / 2] * 255;
+    CHECK(red > 10 * i - 4 && red < 10 * i + 4);
+  }
+  FAILS(LT_INVALID_ARGUMENT, lt_image_decode(array, "z", 0, ROWS, &image, pixels, ONE, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_image_decode(array, "z", 1, ROWS, &image, pixels, sizeof(float) * ONE * ROWS, &err));
+  FAILS(LT_UNSUPPORTED, lt_image_decode(array, "i", 0, 1, &image, pixels, sizeof(float) * ONE, &err));
+  free(pixels);
+  lt_column_release(images);
+
+  /* something that is no image */
+  const char text[] = "this is no image";
+  int32_t offsets[] = {0, (int32_t)sizeof text};
+  const void* buffers[] = {NULL, offsets, text};
+  struct ArrowArray bad = {.length = 1, .n_buffers = 3, .buffers = buffers, .release = release_counted};
+  uint8_t one[ONE];
+  image.dtype = LT_IMAGE_UINT8;
+  FAILS(LT_CORRUPT_DATA, lt_image_decode(&bad, "z", 0, 1, &image, one, sizeof one, &err));
+  CHECK(err.detail == 0);
+  lt_dataset_close(dataset);
+  nothing_is_alive();
+}
+
+static void streaming(const char* uri, const char* other) {
+  lt_dataset* dataset = NULL;
+  OK(lt_dataset_open(uri, NULL, 0, 0, NULL, &dataset, &err));
+  lt_scan_options options = {.batch_size = 7, .read_ahead = 2, .filter = "label = 1"};
+  lt_scan* scan = NULL;
+  struct ArrowArrayStream stream;
+  OK(lt_dataset_scan(dataset, &options, &scan, &err));
+  OK(lt_scan_export(scan, &stream, &err));
+  CHECK(lt_lance_live_handles(LT_LANCE_STREAM) == 1 && lt_lance_live_handles(LT_LANCE_SCAN) == 0);
+
+  /* from one dataset into another, in one call */
+  lt_write_options write = {.mode = LT_WRITE_OVERWRITE};
+  uint64_t version = 0;
+  OK(lt_dataset_write(other, &stream, &write, &version, &err));
+  CHECK(version == 1 && stream.release == NULL);
+  CHECK(lt_lance_live_handles(LT_LANCE_STREAM) == 0);
+  lt_dataset_close(dataset);
+
+  OK(lt_dataset_open(other, NULL, 0, 0, NULL, &dataset, &err));
+  int64_t count = 0;
+  OK(lt_dataset_count_rows(dataset, NULL, &count, &err));
+  CHECK(count == 21);
+
+  /* a stream of ours, read as C reads one */
+  options = (lt_scan_options){.batch_size = 10, .read_ahead = 1};
+  OK(lt_dataset_scan(dataset, &options, &scan, &err));
+  OK(lt_scan_export(scan, &stream, &err));
+  struct ArrowSchema schema;
+  CHECK(stream.get_schema(&stream, &schema) == 0);
+  schema.release(&schema);
+  count = 0;
+  for (;;) {
+    struct ArrowArray batch;
+    int code = stream.get_next(&stream, &batch);
+    REQUIRE(code == 0);
+    if (batch.release == NULL) break;
+    count += batch.length;
+    batch.release(&batch);
+  }
+  CHECK(count == 21);
+  CHECK(stream.get_next(&stream, NULL) == EINVAL && stream.get_last_error(&stream) != NULL);
+  stream.release(&stream);
+  CHECK(stream.release == NULL);
+
+  /* consumed although the call fails */
+  OK(lt_dataset_scan(dataset, &options, &scan, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_scan_export(scan, NULL, &err));
+  OK(lt_dataset_scan(dataset, &options, &scan, &err));
+  OK(lt_scan_export(scan, &stream, &err));
+  write.mode = LT_WRITE_CREATE;
+  FAILS(LT_INVALID_ARGUMENT, lt_dataset_write(other, &stream, &write, NULL, &err));
+  CHECK(stream.release == NULL);
+  lt_dataset_close(dataset);
+  nothing_is_alive();
+}
+
+static void unpacking(void) {
+  const uint8_t bits[] = {0xb5, 0x01};
+  uint8_t bytes[7];
+  OK(lt_bits_unpack(bits, 2, 7, bytes, &err));
+  const uint8_t expected[] = {1, 0, 1, 1, 0, 1, 1};
+  CHECK(memcmp(bytes, expected, sizeof bytes) == 0);
+  FAILS(LT_INVALID_ARGUMENT, lt_bits_unpack(NULL, 0, 1, bytes, &err));
+}
+
+int main(void) {
+  char folder[] = "/tmp/lance_c_test_XXXXXX";
+  REQUIRE(mkdtemp(folder) != NULL);
+  char uri[64], other[64], command[64];
+  snprintf(uri, sizeof uri, "%s/a.lance", folder);
+  snprintf(other, sizeof other, "%s/b.lance", folder);
+
+  CHECK(lt_lance_version() != NULL && strlen(lt_lance_version()) > 0);
+  OK(lt_lance_set_threads(2, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_lance_set_threads(0, &err));
+
+  hand_made made;
+  memset(&made, 0, sizeof made);
+  make_schema(&made);
+  make_batch(&made);
+
+  nothing_is_alive();
+  opening_nothing_fails(uri);
+  FAILS(LT_INVALID_ARGUMENT, lt_lance_set_threads(3, &err));
+  OK(lt_lance_set_threads(2, &err));
+  writing(uri, &made);
+  reading(uri);
+  taking(uri);
+  decoding(uri);
+  streaming(uri, other);
+  unpacking();
+  nothing_is_alive();
+  CHECK(released == 0);
+
+  free(made.jpegs);
+  snprintf(command, sizeof command, "rm -rf %s", folder);
+  CHECK(system(command) == 0);
+  if (failures) fprintf(stderr, "%d checks failed\n", failures);
+  return failures != 0;
+}
