@@ -16,9 +16,8 @@ final class DefaultDataset {
 
     private static Path path() {
         String cache = System.getenv("XDG_CACHE_HOME");
-        Path root = cache == null || cache.isEmpty()
-                ? Path.of(System.getProperty("user.home"), ".cache")
-                : Path.of(cache);
+        Path root =
+                cache == null || cache.isEmpty() ? Path.of(System.getProperty("user.home"), ".cache") : Path.of(cache);
         return root.resolve("lancetorch/datasets/shapes-" + IMAGES + ".lance");
     }
 
@@ -43,8 +42,8 @@ final class DefaultDataset {
     static String await() throws InterruptedException {
         for (long second = 0; !exists(); second++) {
             if (second == WAIT_SECONDS) {
-                throw new UserException("the default dataset has not appeared at " + path() + " within "
-                        + WAIT_SECONDS + " s; rank 0 makes it");
+                throw new UserException("the default dataset has not appeared at " + path() + " within " + WAIT_SECONDS
+                        + " s; rank 0 makes it");
             }
             Thread.sleep(1000);
         }

@@ -65,8 +65,8 @@ interface ImageSource {
                 ? food101(root.resolve("images"), list)
                 : imageFolder(root);
         if (source.size() == 0) {
-            throw new UserException("no .jpg, .jpeg or .png files below " + root
-                    + ": expected " + root + "/<class>/<image>.jpg, or Food-101's images/ and meta/");
+            throw new UserException("no .jpg, .jpeg or .png files below " + root + ": expected " + root
+                    + "/<class>/<image>.jpg, or Food-101's images/ and meta/");
         }
         return source;
     }

@@ -11,8 +11,9 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "launch",
         mixinStandardHelpOptions = true,
-        description = "Runs a command as N ranks of this machine, with the variables that torchrun sets. When one fails,"
-                + " the rest are ended, and its exit status is this one's.")
+        description =
+                "Runs a command as N ranks of this machine, with the variables that torchrun sets. When one fails,"
+                        + " the rest are ended, and its exit status is this one's.")
 final class LaunchCommand implements Callable<Integer> {
     @CommandLine.Spec
     private CommandLine.Model.CommandSpec spec;

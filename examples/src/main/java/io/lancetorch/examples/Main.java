@@ -12,6 +12,8 @@ import picocli.CommandLine.Command;
         version = "lancetorch 0.1.0",
         subcommands = {CreateDatasetCommand.class, TrainCommand.class, LaunchCommand.class})
 public final class Main implements Runnable {
+    private static final int HELP_SHOWN = 3;
+
     @CommandLine.Spec
     private CommandLine.Model.CommandSpec spec;
 
@@ -23,10 +25,18 @@ public final class Main implements Runnable {
 
     /** Runs a command and returns its exit status: 0, 1 for a failure that it has named, 2 for a wrong use. */
     static int run(String... arguments) {
-        return new CommandLine(new Main())
+        var command = new CommandLine(new Main())
                 .setExecutionExceptionHandler(Main::report)
-                .setCaseInsensitiveEnumValuesAllowed(true)
-                .execute(arguments);
+                .setCaseInsensitiveEnumValuesAllowed(true);
+        if (System.getenv("LANCETORCH_PARSE_ONLY") != null) {
+            command.setExecutionStrategy(Main::parseOnly);
+        }
+        return command.execute(arguments);
+    }
+
+    /** For the script, which asks whether a use is right before it builds the native libraries. */
+    private static int parseOnly(CommandLine.ParseResult result) {
+        return CommandLine.printHelpIfRequested(result) ? HELP_SHOWN : 0;
     }
 
     /** A failure that lancetorch has a name for is told in one line; of any other, the trace is what helps. */
@@ -47,7 +57,6 @@ public final class Main implements Runnable {
 
     @Override
     public void run() {
-        throw new CommandLine.ParameterException(
-                spec.commandLine(), "say what to do: create-dataset, train or launch");
+        throw new CommandLine.ParameterException(spec.commandLine(), "say what to do: create-dataset, train or launch");
     }
 }

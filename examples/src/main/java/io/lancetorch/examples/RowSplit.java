@@ -36,7 +36,8 @@ record RowSplit(List<RowRange> training, List<RowRange> validation) {
         if (!ranges.isEmpty()
                 && ranges.getLast().fragmentId() == fragment
                 && ranges.getLast().end() == begin) {
-            ranges.set(ranges.size() - 1, new RowRange(fragment, ranges.getLast().begin(), end));
+            ranges.set(
+                    ranges.size() - 1, new RowRange(fragment, ranges.getLast().begin(), end));
         } else {
             ranges.add(new RowRange(fragment, begin, end));
         }

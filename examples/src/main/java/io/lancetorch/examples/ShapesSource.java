@@ -17,8 +17,8 @@ import java.util.Random;
  */
 record ShapesSource(int size, long seed) implements ImageSource {
     private static final int EDGE = 96;
-    private static final List<String> CLASSES = List.of(
-            "disc", "square", "triangle", "ring", "cross", "stripes", "checker", "star", "bars", "frame");
+    private static final List<String> CLASSES =
+            List.of("disc", "square", "triangle", "ring", "cross", "stripes", "checker", "star", "bars", "frame");
 
     @Override
     public List<String> classes() {

@@ -16,14 +16,45 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "train",
         mixinStandardHelpOptions = true,
-        description = "Trains a ResNet on a Lance dataset of images, with ranks that average their gradients. Where RANK is"
-                + " set, as torchrun and launch do, this process is one rank.")
+        description =
+                "Trains a ResNet on a Lance dataset of images, with ranks that average their gradients. Where RANK is"
+                        + " set, as torchrun and launch do, this process is one rank.")
 final class TrainCommand implements Callable<Integer> {
     /** Which sampler deals the rows. */
     enum SamplerName {
-        SHARDED_BATCH,
-        SHARDED_FRAGMENT,
-        FULL_SCAN
+        SHARDED_BATCH("sharded_batch"),
+        SHARDED_FRAGMENT("sharded_fragment"),
+        FULL_SCAN("full_scan");
+
+        private final String text;
+
+        SamplerName(String text) {
+            this.text = text;
+        }
+
+        @Override
+        public String toString() {
+            return text;
+        }
+
+        /** Takes sharded_batch, sharded-batch and ShardedBatch alike. */
+        static SamplerName parse(String value) {
+            String letters = value.replaceAll("[-_]", "");
+            for (SamplerName name : values()) {
+                if (name.text.replace("_", "").equalsIgnoreCase(letters)) {
+                    return name;
+                }
+            }
+            throw new CommandLine.TypeConversionException(
+                    "no sampler '" + value + "'; there are " + java.util.Arrays.toString(values()));
+        }
+    }
+
+    private static final class SamplerConverter implements CommandLine.ITypeConverter<SamplerName> {
+        @Override
+        public SamplerName convert(String value) {
+            return SamplerName.parse(value);
+        }
     }
 
     @CommandLine.Spec
@@ -70,6 +101,7 @@ final class TrainCommand implements Callable<Integer> {
     @Option(
             names = "--sampler",
             defaultValue = "sharded_batch",
+            converter = SamplerConverter.class,
             description = "How rows are dealt to the ranks: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
     SamplerName sampler;
 
@@ -98,8 +130,9 @@ final class TrainCommand implements Callable<Integer> {
     @Option(
             names = "--val-fraction",
             paramLabel = "F",
-            description = "Hold out this share of the dataset's rows, and measure the accuracy on them (default: 0; for the"
-                    + " built-in drawings 0.2).")
+            description =
+                    "Hold out this share of the dataset's rows, and measure the accuracy on them (default: 0; for the"
+                            + " built-in drawings 0.2).")
     Double validationFraction;
 
     @Option(names = "--metrics", paramLabel = "FILE", description = "Write a line of JSON for each epoch here.")
@@ -154,7 +187,8 @@ final class TrainCommand implements Callable<Integer> {
         }
         for (Path output : new Path[] {save, metrics}) {
             if (output != null && !Files.isDirectory(output.toAbsolutePath().getParent())) {
-                throw new UserException("no folder " + output.toAbsolutePath().getParent() + " to write " + output + " to");
+                throw new UserException(
+                        "no folder " + output.toAbsolutePath().getParent() + " to write " + output + " to");
             }
         }
     }

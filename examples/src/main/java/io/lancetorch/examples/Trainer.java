@@ -71,11 +71,9 @@ final class Trainer implements AutoCloseable {
                             options.weights + " is for another number of classes: " + leftOut + " start anew");
                 }
             }
-            ddp = group == null
-                    ? null
-                    : own(new DistributedDataParallel(group, model.parameters(), model.buffers()));
-            optimizer = own(Optimizer.sgd(
-                    model.parameters(), options.learningRate, options.momentum, options.weightDecay));
+            ddp = group == null ? null : own(new DistributedDataParallel(group, model.parameters(), model.buffers()));
+            optimizer =
+                    own(Optimizer.sgd(model.parameters(), options.learningRate, options.momentum, options.weightDecay));
             if (rank == 0) {
                 System.out.printf(
                         Locale.ROOT,
@@ -149,7 +147,8 @@ final class Trainer implements AutoCloseable {
             try {
                 return new ObjectMapper().readTree(names).size();
             } catch (JsonProcessingException e) {
-                throw new UserException("the schema of " + dataset.uri() + " has classes that are no JSON list: " + names);
+                throw new UserException(
+                        "the schema of " + dataset.uri() + " has classes that are no JSON list: " + names);
             }
         }
         long largest = -1;
@@ -227,9 +226,7 @@ final class Trainer implements AutoCloseable {
         try (var _ = new TensorScope()) {
             Tensor images = batch.get(DatasetCreation.IMAGE);
             optimizer.zeroGrad();
-            Tensor logits = ddp == null
-                    ? model.forward(images, true)
-                    : ddp.forward(() -> model.forward(images, true));
+            Tensor logits = ddp == null ? model.forward(images, true) : ddp.forward(() -> model.forward(images, true));
             Tensor loss = Ops.crossEntropy(logits, batch.get(DatasetCreation.LABEL));
             loss.backward();
             optimizer.step();
@@ -248,8 +245,8 @@ final class Trainer implements AutoCloseable {
             for (Batch batch : validation) {
                 try (var _ = new TensorScope()) {
                     Tensor logits = model.forward(batch.get(DatasetCreation.IMAGE), false);
-                    Tensor hits = Ops.mul(
-                            Ops.eq(Ops.argmax(logits, 1), batch.get(DatasetCreation.LABEL)), batch.mask());
+                    Tensor hits =
+                            Ops.mul(Ops.eq(Ops.argmax(logits, 1), batch.get(DatasetCreation.LABEL)), batch.mask());
                     right += Ops.sum(hits).itemLong();
                     all += batch.validRows();
                 }

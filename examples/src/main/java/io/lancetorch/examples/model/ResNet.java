@@ -72,8 +72,7 @@ public final class ResNet implements AutoCloseable {
                     };
             downsample = stride == 1 && in == out
                     ? null
-                    : new ConvNorm(
-                            parameters, prefix + "downsample.0", prefix + "downsample.1", in, out, 1, stride);
+                    : new ConvNorm(parameters, prefix + "downsample.0", prefix + "downsample.1", in, out, 1, stride);
         }
 
         private static ConvNorm conv(
