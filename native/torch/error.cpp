@@ -39,10 +39,11 @@ bool tells_of_exhausted_memory(std::string_view text) {
          contains(text, "out of memory");
 }
 
-// What libtorch says, with a plain TORCH_CHECK, of a device that its build or the machine has not.
+// What libtorch says, in errors of no class of their own, of a device that its build or the machine has not.
 bool tells_of_missing_device(std::string_view text) {
-  for (std::string_view part : {"not linked with support for", "not compiled with CUDA", "without ATen_cuda library",
-                                "no NVIDIA driver", "No CUDA GPUs are available", "no CUDA-capable device"}) {
+  for (std::string_view part :
+       {"not linked with support for", "not compiled with CUDA", "without ATen_cuda library", "no NVIDIA driver",
+        "CUDA driver version is insufficient", "No CUDA GPUs are available", "no CUDA-capable device"}) {
     if (contains(text, part)) {
       return true;
     }
