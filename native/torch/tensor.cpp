@@ -38,6 +38,9 @@ c10::ScalarType to_dtype(int64_t value) {
     case LT_DTYPE_FLOAT64:
     case LT_DTYPE_BOOL:
     case LT_DTYPE_BFLOAT16:
+    case LT_DTYPE_UINT16:
+    case LT_DTYPE_UINT32:
+    case LT_DTYPE_UINT64:
       return static_cast<c10::ScalarType>(value);
     default:
       fail(LT_INVALID_ARGUMENT, "no dtype has the number " + std::to_string(value));
