@@ -226,8 +226,8 @@ final class Native {
         return list(TENSOR_LIST, handles);
     }
 
-    /** An argument of any kind that an operator's schema can ask for. */
-    Native any(Object value) {
+    /** An argument of any kind that the schema of {@code op} can ask for. */
+    Native any(Op op, Object value) {
         return switch (value) {
             case null -> none();
             case Tensor tensor -> tensor(tensor);
@@ -248,7 +248,7 @@ final class Native {
             case Tensor[] list -> tensors(list);
             case Op.Default _ -> defaultValue();
             default ->
-                throw new InvalidArgumentException("argument " + argumentCount + " is a "
+                throw new InvalidArgumentException(op + ": argument " + argumentCount + " is a "
                         + value.getClass().getName() + ", which no operator takes; see Op.call for what one can");
         };
     }
@@ -293,9 +293,11 @@ final class Native {
         if (count == 1 && results.get(JAVA_INT, 0) == TENSOR) {
             return new Tensor(results.get(JAVA_LONG, VALUE_AS), op.name, this);
         }
-        Object[] all = collect(op, count);
+        try (var _ = new TensorScope()) {
+            collect(op, count);
+        }
         throw new InvalidArgumentException(
-                op.schema() + " gives " + all.length + " results and not just one tensor: call it with callAll");
+                op.schema() + " gives " + count + " results and not just one tensor: call it with callAll");
     }
 
     /** Calls an operator that changes its first argument, and lets go the second handle to the same tensor. */

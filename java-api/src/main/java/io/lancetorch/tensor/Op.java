@@ -83,10 +83,10 @@ public final class Op {
         return prepare(arguments).callAll(this);
     }
 
-    private static Native prepare(Object[] arguments) {
+    private Native prepare(Object[] arguments) {
         Native frame = Native.get().begin();
         for (Object argument : arguments) {
-            frame.any(argument);
+            frame.any(this, argument);
         }
         return frame;
     }

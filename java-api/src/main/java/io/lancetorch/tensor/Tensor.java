@@ -257,11 +257,22 @@ public final class Tensor implements AutoCloseable {
         long[] shape = lt_tensor_info.shape(info).reinterpret(8L * dimensions).toArray(JAVA_LONG);
         long[] strides =
                 lt_tensor_info.strides(info).reinterpret(8L * dimensions).toArray(JAVA_LONG);
-        long span = 1;
+        // Dense: from the smallest stride up, each is the product of the sizes below it.
+        Integer[] byStride = new Integer[dimensions];
         for (int i = 0; i < dimensions; i++) {
-            span += (shape[i] - 1) * strides[i];
+            byStride[i] = i;
         }
-        return span == lt_tensor_info.element_count(info);
+        Arrays.sort(byStride, (a, b) -> Long.compare(strides[a], strides[b]));
+        long span = 1;
+        for (int i : byStride) {
+            if (shape[i] != 1) {
+                if (strides[i] != span) {
+                    return false;
+                }
+                span *= shape[i];
+            }
+        }
+        return true;
     }
 
     /** How many tensors share this one's memory. */
