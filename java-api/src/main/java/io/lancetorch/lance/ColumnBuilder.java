@@ -108,6 +108,7 @@ abstract class ColumnBuilder {
         }
         MemorySegment array = ArrowArray.allocate(allocator);
         array.fill((byte) 0);
+        ArrowArray.release(array, BorrowedArrow.RELEASE);
         ArrowArray.length(array, length);
         ArrowArray.null_count(array, nulls);
         ArrowArray.n_buffers(array, buffers.length + 1);
@@ -356,6 +357,7 @@ abstract class ColumnBuilder {
             pointers.setAtIndex(ADDRESS, 1, values(allocator));
             MemorySegment child = ArrowArray.allocate(allocator);
             child.fill((byte) 0);
+            ArrowArray.release(child, BorrowedArrow.RELEASE);
             ArrowArray.length(child, rows * length);
             ArrowArray.n_buffers(child, 2);
             ArrowArray.buffers(child, pointers);

@@ -220,6 +220,7 @@ public final class LanceWriter implements AutoCloseable {
         }
         MemorySegment batch = ArrowArray.allocate(allocator);
         batch.fill((byte) 0);
+        ArrowArray.release(batch, BorrowedArrow.RELEASE);
         ArrowArray.length(batch, rows);
         ArrowArray.n_buffers(batch, 1);
         ArrowArray.buffers(batch, allocator.allocate(ADDRESS));

@@ -108,6 +108,7 @@ public record Schema(List<Field> fields, Map<String, String> metadata) {
     private static MemorySegment write(Field field, SegmentAllocator allocator) {
         MemorySegment schema = ArrowSchema.allocate(allocator);
         schema.fill((byte) 0);
+        ArrowSchema.release(schema, BorrowedArrow.RELEASE);
         ArrowSchema.format(schema, allocator.allocateFrom(field.format()));
         ArrowSchema.name(schema, allocator.allocateFrom(field.name()));
         ArrowSchema.metadata(schema, writeMetadata(field.metadata(), allocator));

@@ -1,0 +1,38 @@
+package io.lancetorch.lance;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.MethodType;
+
+/**
+ * The release function of Arrow structs whose memory an arena frees. Arrow takes a struct without one for released; a callee
+ * that borrows the struct never calls it.
+ */
+final class BorrowedArrow {
+    static final MemorySegment RELEASE = stub();
+
+    private BorrowedArrow() {}
+
+    private static MemorySegment stub() {
+        try {
+            return Linker.nativeLinker()
+                    .upcallStub(
+                            MethodHandles.lookup()
+                                    .findStatic(
+                                            BorrowedArrow.class,
+                                            "nothing",
+                                            MethodType.methodType(void.class, MemorySegment.class)),
+                            FunctionDescriptor.ofVoid(ValueLayout.ADDRESS),
+                            Arena.global());
+        } catch (ReflectiveOperationException e) {
+            throw new ExceptionInInitializerError(e);
+        }
+    }
+
+    @SuppressWarnings("unused") // called by native code
+    private static void nothing(MemorySegment struct) {}
+}
