@@ -5,6 +5,8 @@ import com.fasterxml.jackson.databind.SerializationFeature;
 import io.lancetorch.bindings.NativeLibraries;
 import io.lancetorch.error.LanceTorchException;
 import java.io.IOException;
+import java.io.PrintStream;
+import java.io.PrintWriter;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -83,11 +85,13 @@ public final class Bench implements Callable<Integer> {
     }
 
     public static void main(String[] arguments) {
-        System.exit(run(arguments));
+        System.exit(run(System.err, arguments));
     }
 
-    static int run(String... arguments) {
+    /** Returns the exit status; what goes wrong is said to {@code messages}. */
+    static int run(PrintStream messages, String... arguments) {
         var commandLine = new CommandLine(new Bench());
+        commandLine.setErr(new PrintWriter(messages, true));
         commandLine.setExecutionExceptionHandler((e, command, _) -> {
             if (e instanceof LanceTorchException || e instanceof IOException || e instanceof RunnerException) {
                 command.getErr().println("bench: " + e.getMessage());
@@ -172,7 +176,7 @@ public final class Bench implements Callable<Integer> {
         ChainedOptionsBuilder options = new OptionsBuilder()
                 .include(
                         "^" + benchmark.benchmark.getName().replace(".", "\\.") + "\\." + implementation.method() + "$")
-                .jvmArgs(jvmArguments().toArray(String[]::new))
+                .jvmArgs(jvmArguments(implementation).toArray(String[]::new))
                 .shouldFailOnError(true)
                 .output(log.toString());
         if (quick) {
@@ -193,8 +197,9 @@ public final class Bench implements Callable<Integer> {
         return new Row.Score(implementation, result.getScore(), result.getScoreError());
     }
 
-    private List<String> jvmArguments() {
+    private List<String> jvmArguments(Case.Implementation implementation) {
         List<String> arguments = new ArrayList<>(JVM_ARGUMENTS);
+        arguments.addAll(implementation.jvmArguments());
         arguments.add("-D" + Inputs.FOLDER + "=" + folder.toAbsolutePath());
         for (String property : List.of("lancetorch.native", "lancetorch.libtorch")) {
             String value = System.getProperty(property);

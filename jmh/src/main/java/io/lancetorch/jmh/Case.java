@@ -14,6 +14,13 @@ enum Case {
             new Implementation("lancetorch-scope", "lancetorchScope", Role.OURS),
             new Implementation("javacpp-presets", "presets", Role.PEER),
             new Implementation("javacpp-presets-scope", "presetsScope", Role.PEER),
+            new Implementation(
+                    "javacpp-presets-nogc",
+                    "presets",
+                    Role.TO_COMPARE,
+                    "-Dorg.bytedeco.javacpp.nopointergc=true",
+                    "-Dorg.bytedeco.javacpp.maxBytes=0",
+                    "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0"),
             new Implementation("bare-downcall", "bareDowncall", Role.LIMIT)),
     SCAN(
             "scan",
@@ -45,8 +52,12 @@ enum Case {
         TO_COMPARE
     }
 
-    /** {@code method}: the one of the benchmark class. */
-    record Implementation(String name, String method, Role role) {}
+    /** {@code method}: the one of the benchmark class. {@code jvmArguments}: beside those of every fork. */
+    record Implementation(String name, String method, Role role, List<String> jvmArguments) {
+        Implementation(String name, String method, Role role, String... jvmArguments) {
+            this(name, method, role, List.of(jvmArguments));
+        }
+    }
 
     final String id;
     final String title;

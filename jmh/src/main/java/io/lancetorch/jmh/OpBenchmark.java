@@ -37,6 +37,8 @@ import org.openjdk.jmh.annotations.Warmup;
  *       {@link TensorScope} frees {@value #SCOPE} results at once.
  *   <li>The peers, {@code javacpp-presets} and {@code javacpp-presets-scope}: the same two by JNI, in forks of their own.
  *       Both sides use the same libtorch, the one inside the presets, unless {@code lancetorch.libtorch} names another.
+ *   <li>{@code javacpp-presets-nogc}, to compare: the presets with JavaCPP's reference queue and its count of memory
+ *       switched off by system properties. Few do that, as what is not closed is then lost; but it is so with ours.
  *   <li>The limit, {@code bare-downcall}: {@code lt_op_call} with arguments that stand ready, and {@code lt_tensor_release}.
  * </ul>
  *
