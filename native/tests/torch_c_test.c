@@ -277,6 +277,17 @@ static void test_from_memory(void) {
   lt_tensor_release(alias);
   CHECK(of.deleted == 2);
 
+  /* It trains like any other. */
+  float weights[] = {1, 2};
+  CHECK_OK(lt_tensor_from_memory(weights, (int64_t[]){2}, NULL, 1, LT_DTYPE_FLOAT32, NULL, NULL, &alias, &err));
+  CHECK_OK(lt_tensor_set_requires_grad(alias, 1, &err));
+  lt_tensor* product = CALL("aten::dot", "", tensor(alias), tensor(alias));
+  CHECK_OK(lt_tensor_backward(product, NULL, 0, &err));
+  lt_tensor* grad = NULL;
+  CHECK_OK(lt_tensor_grad(alias, &grad, &err));
+  CHECK(floats(grad)[1] == 4);
+  lt_tensor_release_all((lt_tensor*[]){alias, product, grad}, 3);
+
   int64_t huge[] = {INT64_C(1) << 40, INT64_C(1) << 40};
 #define FROM(data, shape, strides, dimensions, dtype) \
   lt_tensor_from_memory(data, shape, strides, dimensions, dtype, delete_memory, &of, &alias, &err)
@@ -878,6 +889,36 @@ static void* set_later(void* store) {
   return NULL;
 }
 
+static void* serve_two(void* port) {
+  lt_error err;
+  lt_store* store = NULL;
+  CHECK_OK(lt_store_tcp("127.0.0.1", *(int32_t*)port, 2, 1, 1, 20000, &store, &err));
+  return store;
+}
+
+static void test_waiting_for_workers(void) {
+  lt_error err;
+  lt_store* store = serve(); /* for a port that is free */
+  int32_t port = lt_store_port(store);
+  lt_store_release(store);
+  store = NULL;
+  CHECK_FAILS(LT_TIMEOUT, "", lt_store_tcp("127.0.0.1", port, 2, 1, 1, 300, &store, &err));
+  CHECK(store == NULL);
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, serve_two, &port) == 0);
+  lt_store* client = NULL;
+  CHECK_OK(lt_store_tcp("127.0.0.1", port, 2, 0, 1, 20000, &client, &err));
+  void* server = NULL;
+  CHECK(pthread_join(thread, &server) == 0);
+  lt_store_release(server);
+  /* The server is gone, and that is no crash. */
+  lt_status status = lt_store_set(client, "key", "x", 1, &err);
+  status = status == LT_OK ? lt_store_set(client, "key", "x", 1, &err) : status;
+  status = status == LT_OK ? lt_store_check(client, "key", &(int32_t){0}, &err) : status;
+  CHECK(status == LT_PEER_FAILED || status == LT_IO);
+  lt_store_release(client);
+}
+
 static void test_store(void) {
   lt_error err;
   lt_store* server = serve();
@@ -1150,6 +1191,19 @@ static void test_collectives(void) {
   lt_store_release(store);
 }
 
+static lt_status step_together(lt_reducer* reducer, lt_tensor* weights, lt_error* err) {
+  lt_status status = lt_reducer_prepare_forward(reducer, err);
+  lt_tensor* loss = CALL("aten::sum", "", tensor(weights));
+  if (status == LT_OK) {
+    status = lt_reducer_prepare_backward(reducer, &loss, 1, err);
+  }
+  if (status == LT_OK) {
+    status = lt_tensor_backward(loss, NULL, 0, err);
+  }
+  lt_tensor_release(loss);
+  return status;
+}
+
 /* This program once more: joins as rank 1, takes part once, and is gone in the middle. */
 static int dying_rank(int32_t port) {
   lt_error err;
@@ -1159,6 +1213,10 @@ static int dying_rank(int32_t port) {
   lt_work* work = NULL;
   CHECK_OK(lt_all_reduce(group, values, LT_REDUCE_SUM, 0, &work, &err));
   finish(work);
+  lt_reducer* reducer = NULL;
+  CHECK_OK(lt_tensor_set_requires_grad(values, 1, &err));
+  CHECK_OK(lt_reducer_create(group, &values, 1, 0, 0, 1, &reducer, &err));
+  CHECK_OK(step_together(reducer, values, &err));
   _exit(0);
 }
 
@@ -1177,9 +1235,16 @@ static void test_dying_peer(void) {
   lt_work* work = NULL;
   CHECK_OK(lt_all_reduce(group, values, LT_REDUCE_SUM, 0, &work, &err));
   finish(work);
+  lt_reducer* reducer = NULL;
+  lt_tensor* weights = parameter(2);
+  CHECK_OK(lt_reducer_create(group, &weights, 1, 0, 0, 1, &reducer, &err));
+  CHECK_OK(step_together(reducer, weights, &err));
   int status = 0;
   CHECK(waitpid(child, &status, 0) == child && status == 0);
   double begin = seconds();
+  CHECK_FAILS(LT_PEER_FAILED, "", step_together(reducer, weights, &err));
+  lt_reducer_release(reducer);
+  lt_tensor_release(weights);
   lt_status failure = lt_all_reduce(group, values, LT_REDUCE_SUM, 0, &work, &err);
   if (failure == LT_OK) {
     failure = lt_work_wait(work, 0, &err);
@@ -1323,6 +1388,7 @@ static const struct {
     {"devices", test_devices},
     {"state dict", test_state_dict},
     {"store", test_store},
+    {"waiting for workers", test_waiting_for_workers},
     {"collectives", test_collectives},
     {"a dying peer", test_dying_peer},
     {"reducer", test_reducer},

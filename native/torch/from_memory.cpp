@@ -85,7 +85,7 @@ lt_status lt_tensor_from_memory(void* data, const int64_t* shape, const int64_t*
     c10::IntArrayRef all_strides(steps.data(), static_cast<size_t>(dimensions));
     int64_t bytes = span_in_bytes(sizes, all_strides, element_size);
     require(data != nullptr || bytes == 0, "data is NULL, and the shape has elements");
-    if (reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(element_size) != 0) {
+    if (bytes > 0 && reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(element_size) != 0) {
       fail(LT_INVALID_ARGUMENT, "data is not aligned to the " + std::to_string(element_size) + " bytes of its dtype");
     }
 

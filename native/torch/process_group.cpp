@@ -5,6 +5,9 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/stack.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <netdb.h>
+#include <sys/socket.h>
 
 #include <chrono>
 #include <functional>
@@ -66,11 +69,46 @@ lt_work* to_handle(c10::intrusive_ptr<c10d::Work> work, std::vector<at::Tensor> 
   return made.release();
 }
 
-c10::intrusive_ptr<c10d::ProcessGroupGloo::Options> gloo_options(const char* interface_host, milliseconds timeout) {
+// The address of this machine from which packets to the store's host go out; empty where none is found. (Gloo's own
+// default is what the machine's name resolves to: on Debian 127.0.1.1, where no other machine gets through.)
+std::string address_towards(const c10d::TCPStore& store) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_DGRAM;
+  addrinfo* addresses = nullptr;
+  if (getaddrinfo(store.getHost().c_str(), std::to_string(store.getPort()).c_str(), &hints, &addresses) != 0) {
+    return "";
+  }
+  std::string found;
+  for (const addrinfo* to = addresses; to != nullptr && found.empty(); to = to->ai_next) {
+    int descriptor = socket(to->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    sockaddr_storage from{};
+    socklen_t size = sizeof(from);
+    auto* address = reinterpret_cast<sockaddr*>(&from);
+    char text[NI_MAXHOST];
+    // connect sends nothing here: it picks the route.
+    if (descriptor >= 0 && connect(descriptor, to->ai_addr, to->ai_addrlen) == 0 &&
+        getsockname(descriptor, address, &size) == 0 &&
+        getnameinfo(address, size, text, sizeof(text), nullptr, 0, NI_NUMERICHOST) == 0) {
+      found = text;
+    }
+    if (descriptor >= 0) {
+      close(descriptor);
+    }
+  }
+  freeaddrinfo(addresses);
+  return found;
+}
+
+c10::intrusive_ptr<c10d::ProcessGroupGloo::Options> gloo_options(const lt_store& store, const char* interface_host,
+                                                                 milliseconds timeout) {
+  std::string address = interface_host == nullptr ? "" : interface_host;
+  if (address.empty() && tcp_store(store) != nullptr) {
+    address = address_towards(*tcp_store(store));
+  }
   auto options = c10d::ProcessGroupGloo::Options::create(timeout);
   options->threads = 2;
-  options->devices.push_back(interface_host != nullptr ? c10d::ProcessGroupGloo::createDeviceForHostname(interface_host)
-                                                       : c10d::ProcessGroupGloo::createDefaultDevice());
+  options->devices.push_back(address.empty() ? c10d::ProcessGroupGloo::createDefaultDevice()
+                                             : c10d::ProcessGroupGloo::createDeviceForHostname(address));
   return options;
 }
 
@@ -96,9 +134,12 @@ lt_status lt_process_group_gloo(lt_store* store, int32_t rank, int32_t world_siz
     made->store = store->store;
     c10::intrusive_ptr<c10d::Store> connection = own_connection(store->store, timeout);
     made->backend = c10::make_intrusive<c10d::ProcessGroupGloo>(connection, rank, world_size,
-                                                                gloo_options(interface_host, timeout));
+                                                                gloo_options(*store, interface_host, timeout));
     made->group = c10::make_intrusive<c10d::ProcessGroup>(connection, rank, world_size);
     made->group->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::GLOO, made->backend);
+    if (c10::impl::hasDeviceGuardImpl(c10::DeviceType::CUDA)) {
+      made->group->setBackend(c10::DeviceType::CUDA, c10d::ProcessGroup::BackendType::GLOO, made->backend);
+    }
     made->group->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
     count_handle(LT_TORCH_PROCESS_GROUP, 1);
     *group = made.release();

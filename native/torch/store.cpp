@@ -42,7 +42,7 @@ c10::intrusive_ptr<c10d::Store> connect(const char* host, c10d::TCPStoreOptions 
   try {
     return c10::make_intrusive<c10d::TCPStore>(host, options);
   } catch (const c10::Error& error) {
-    if (!options.useLibUV || std::string_view(error.what()).find("libuv") == std::string_view::npos) {
+    if (!options.useLibUV || std::string_view(error.what_without_backtrace()).find("libuv") == std::string_view::npos) {
       throw;
     }
   }
@@ -50,15 +50,15 @@ c10::intrusive_ptr<c10d::Store> connect(const char* host, c10d::TCPStoreOptions 
   return c10::make_intrusive<c10d::TCPStore>(host, options);
 }
 
-const c10d::TCPStore* tcp_store(const lt_store& store) {
+}  // namespace
+
+const c10d::TCPStore* lancetorch::tcp_store(const lt_store& store) {
   const c10d::Store* inner = store.store.get();
   while (const auto* prefixed = dynamic_cast<const c10d::PrefixStore*>(inner)) {
     inner = const_cast<c10d::PrefixStore*>(prefixed)->getUnderlyingStore().get();
   }
   return dynamic_cast<const c10d::TCPStore*>(inner);
 }
-
-}  // namespace
 
 lt_status lt_store_tcp(const char* host, int32_t port, int32_t world_size, int32_t is_server, int32_t wait_for_workers,
                        int64_t timeout_milliseconds, lt_store** store, lt_error* err) {
