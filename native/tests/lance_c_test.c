@@ -7,10 +7,9 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
-#include <lancetorch/lance.h>
-
 #include <errno.h>
 #include <inttypes.h>
+#include <lancetorch/lance.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +18,12 @@
 static int failures = 0;
 static lt_error err;
 
-#define CHECK(condition)                                                                          \
-  do {                                                                                            \
-    if (!(condition)) {                                                                           \
+#define CHECK(condition)                                                                            \
+  do {                                                                                              \
+    if (!(condition)) {                                                                             \
       fprintf(stderr, "%s:%d: %s (last error: %s)\n", __FILE__, __LINE__, #condition, err.message); \
-      failures++;                                                                                 \
-    }                                                                                             \
+      failures++;                                                                                   \
+    }                                                                                               \
   } while (0)
 
 /* Without which the rest makes no sense. */
@@ -114,10 +113,10 @@ static void make_batch(hand_made* made) {
   made->label_buffers[0] = NULL;
   made->label_buffers[1] = made->labels;
   made->none[0] = NULL;
-  made->columns[0] = (struct ArrowArray){
-      .length = ROWS, .n_buffers = 3, .buffers = made->image_buffers, .release = release_counted};
-  made->columns[1] = (struct ArrowArray){
-      .length = ROWS, .n_buffers = 2, .buffers = made->label_buffers, .release = release_counted};
+  made->columns[0] =
+      (struct ArrowArray){.length = ROWS, .n_buffers = 3, .buffers = made->image_buffers, .release = release_counted};
+  made->columns[1] =
+      (struct ArrowArray){.length = ROWS, .n_buffers = 2, .buffers = made->label_buffers, .release = release_counted};
   made->column_list[0] = &made->columns[0];
   made->column_list[1] = &made->columns[1];
   made->batch = (struct ArrowArray){.length = ROWS,

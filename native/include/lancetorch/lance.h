@@ -91,11 +91,13 @@ typedef struct lt_scan_options {
   const char* const* columns; /* NULL for all of them, in the schema's order; else column_count names */
   int64_t column_count;
   const char* filter;         /* an SQL expression, or NULL */
-  const lt_row_range* ranges; /* in the order in which to read; NULL for the whole dataset in order */
+  const lt_row_range* ranges; /* in the order in which to read, repeats allowed; NULL for the whole dataset in order */
   int64_t range_count;
-  const int64_t* batch_ends;  /* NULL: batches of batch_size rows, cut where a fragment ends. Else, without a filter,
-                                 batch i is exactly the ranges batch_ends[i-1] .. batch_ends[i]-1 (from 0 for i = 0),
-                                 put together to one batch; a batch of a single range is not copied for that */
+  const int64_t* batch_ends;  /* NULL: batches of batch_size rows, cut where a fragment or a range ends (with a filter and
+                                 no ranges, the last batch alone is shorter). Else, without a filter, batch i is exactly
+                                 the ranges batch_ends[i-1] .. batch_ends[i]-1 (from 0 for i = 0), put together to one
+                                 batch, which may be empty; the last end is range_count. A batch of a single range, or of
+                                 ranges that ascend in one fragment, is not copied for that */
   int64_t batch_count;        /* of batch_ends */
   int64_t batch_size;         /* rows, > 0; not used with batch_ends */
   int32_t read_ahead;         /* batches to have under way, > 0 */
@@ -124,8 +126,8 @@ void lt_scan_cancel(lt_scan* scan);
 /* Stops reading and frees the scan; batches that were handed out live on. */
 void lt_scan_close(lt_scan* scan);
 
-/* Turns the scan (consumed) into an Arrow C stream, which the caller owns. Its get_next answers EINVAL, ENOENT, EIO, EILSEQ
- * (corrupt data), ENOMEM, ECANCELED or ENOTSUP, and get_last_error the message. */
+/* Turns the scan (consumed, also when this fails) into an Arrow C stream, which the caller owns. Its get_next answers
+ * EINVAL, ENOENT, EIO, EILSEQ (corrupt data), ENOMEM, ECANCELED or ENOTSUP, and get_last_error the message. */
 lt_status lt_scan_export(lt_scan* scan, struct ArrowArrayStream* stream, lt_error* err);
 
 /* Reads the rows at `rows` (positions in the dataset, any order, repeats allowed) into one struct array in that order.

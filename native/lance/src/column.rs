@@ -108,16 +108,19 @@ pub unsafe extern "C" fn lt_bits_unpack(
     err: *mut LtError,
 ) -> i32 {
     guard(err, || {
-        let start = usize::try_from(offset)
-            .map_err(|_| Failure::invalid(format!("offset is {offset}")))?;
-        let size = usize::try_from(count)
-            .map_err(|_| Failure::invalid(format!("count is {count}")))?;
+        let start =
+            usize::try_from(offset).map_err(|_| Failure::invalid(format!("offset is {offset}")))?;
+        let size =
+            usize::try_from(count).map_err(|_| Failure::invalid(format!("count is {count}")))?;
         if size == 0 {
             return Ok(());
         }
-        let end = start
-            .checked_add(size)
-            .ok_or_else(|| Failure::invalid(format!("offset {offset} and count {count} are too large")))?;
+        let end = offset
+            .checked_add(count)
+            .map(|end| end as usize)
+            .ok_or_else(|| {
+                Failure::invalid(format!("offset {offset} and count {count} are too large"))
+            })?;
         if bits.is_null() {
             return Err(Failure::invalid("bits is NULL"));
         }
@@ -191,10 +194,16 @@ mod tests {
             failure(|err| unsafe { lt_bits_unpack(bits, offset, count, bytes, err) }).code
         };
         let at = bits.as_ptr().cast();
-        assert_eq!(call(std::ptr::null(), 0, 1, &mut byte), Code::InvalidArgument);
+        assert_eq!(
+            call(std::ptr::null(), 0, 1, &mut byte),
+            Code::InvalidArgument
+        );
         assert_eq!(call(at, -1, 1, &mut byte), Code::InvalidArgument);
         assert_eq!(call(at, 0, -1, &mut byte), Code::InvalidArgument);
-        assert_eq!(call(at, i64::MAX, i64::MAX, &mut byte), Code::InvalidArgument);
+        assert_eq!(
+            call(at, i64::MAX, i64::MAX, &mut byte),
+            Code::InvalidArgument
+        );
         assert_eq!(call(at, 0, 1, std::ptr::null_mut()), Code::InvalidArgument);
     }
 

@@ -7,7 +7,7 @@ use std::ffi::c_char;
 use std::sync::Arc;
 
 use arrow::ffi::FFI_ArrowSchema;
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use lance::Dataset;
 use lance::dataset::ROW_ID;
 use lance::dataset::builder::DatasetBuilder;
@@ -17,7 +17,9 @@ use tokio::sync::OnceCell;
 use crate::abi::{
     LtError, LtFragment, LtStorageOption, borrowed, optional_text, out, storage_options, text,
 };
-use crate::error::{Code, Failure, Result, Stage, from_arrow, from_lance, guard, guard_void};
+use crate::error::{
+    Code, Failure, Result, Stage, decoding, from_arrow, from_lance, guard, guard_void,
+};
 use crate::live::{Counted, Kind};
 use crate::runtime::block_on;
 
@@ -216,15 +218,15 @@ pub async fn open(
     if let Some(tag) = tag {
         wanted = wanted.with_tag(tag);
     }
-    let error = match wanted.load().await {
+    let error = match load(wanted).await {
         Ok(dataset) if version == 0 || dataset.version_id() == version => return Ok(dataset),
         Ok(_) => None,
-        Err(error) => Some(from_lance(&error, Stage::Open)),
+        Err(failure) => Some(failure),
     };
     match error {
         Some(failure) if failure.code != Code::NotFound => Err(opening(uri, failure)),
         // Is the dataset missing, or only its version?
-        error => match builder().load().await {
+        error => match load(builder()).await {
             Ok(latest) => {
                 let what = match tag {
                     Some(tag) => format!("tag '{tag}'"),
@@ -238,8 +240,8 @@ pub async fn open(
                     ),
                 ))
             }
-            Err(e) => {
-                let failure = error.unwrap_or_else(|| from_lance(&e, Stage::Open));
+            Err(latest) => {
+                let failure = error.unwrap_or(latest);
                 if failure.code == Code::NotFound {
                     Err(Failure::new(
                         Code::NotFound,
@@ -251,6 +253,15 @@ pub async fn open(
             }
         },
     }
+}
+
+async fn load(builder: DatasetBuilder) -> Result<Dataset> {
+    decoding(
+        builder
+            .load()
+            .map(|r| r.map_err(|e| from_lance(&e, Stage::Open))),
+    )
+    .await
 }
 
 fn opening(uri: &str, mut failure: Failure) -> Failure {
@@ -373,8 +384,10 @@ pub unsafe extern "C" fn lt_dataset_count_rows(
             None => block_on(shared.fragments())?.rows as i64,
             Some(filter) => {
                 shared.check_filter(filter)?;
-                let counted = block_on(shared.dataset.count_rows(Some(filter.to_string())));
-                counted.map_err(|e| shared.failed_filter(filter, &e))? as i64
+                let counting = shared.dataset.count_rows(Some(filter.to_string()));
+                block_on(decoding(counting.map(|count| {
+                    count.map_err(|e| shared.failed_filter(filter, &e))
+                })))? as i64
             }
         };
         // SAFETY: checked above.
@@ -419,7 +432,10 @@ mod tests {
         let failure = try_open(&data.uri, 7, None).unwrap_err();
         assert_eq!(failure.code, Code::NotFound);
         assert!(failure.message.contains("version 7"), "{failure:?}");
-        assert!(failure.message.contains("latest version is 1"), "{failure:?}");
+        assert!(
+            failure.message.contains("latest version is 1"),
+            "{failure:?}"
+        );
         let failure = try_open(&data.uri, 0, Some("best")).unwrap_err();
         assert_eq!(failure.code, Code::NotFound);
         assert!(failure.message.contains("tag 'best'"), "{failure:?}");
@@ -462,7 +478,10 @@ mod tests {
                 err,
             )
         });
-        assert_eq!((f.code, f.message.as_str()), (Code::InvalidArgument, "uri is NULL"));
+        assert_eq!(
+            (f.code, f.message.as_str()),
+            (Code::InvalidArgument, "uri is NULL")
+        );
         let f = failure(|err| unsafe { lt_dataset_version(std::ptr::null(), &mut 0, err) });
         assert_eq!(f.message, "dataset is NULL");
         unsafe { lt_dataset_close(std::ptr::null_mut()) };
@@ -472,7 +491,9 @@ mod tests {
     fn a_garbled_manifest_is_corrupt_data() {
         let _alone = alone();
         let data = Data::new(10, 10);
-        let manifest = data.files("_versions").pop().unwrap();
+        let mut manifests = data.files("_versions");
+        manifests.retain(|file| file.extension().is_some_and(|e| e == "manifest"));
+        let manifest = manifests.pop().unwrap();
         for bytes in [&b"garbage"[..], &[][..], &[0xff; 4096][..]] {
             std::fs::write(&manifest, bytes).unwrap();
             let failure = try_open(&data.uri, 0, None).unwrap_err();

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 use arrow::error::ArrowError;
+use futures::FutureExt;
 use lance::deps::datafusion::error::DataFusionError;
 
 use crate::abi::{LtError, MESSAGE_SIZE};
@@ -331,19 +332,37 @@ fn file_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
-/// What a caught panic said.
+/// What a caught panic said, and where.
 pub fn panic_text(payload: &(dyn Any + Send)) -> String {
-    let text = if let Some(text) = payload.downcast_ref::<&str>() {
-        (*text).to_string()
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text.clone()
-    } else {
-        "a panic without a message".to_string()
-    };
     let place = LAST_PANIC
         .with(|last| last.borrow_mut().take())
         .unwrap_or_default();
-    format!("{}{place}", clean(&text))
+    format!("{}{place}", panic_message(payload))
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    if let Some(text) = payload.downcast_ref::<&str>() {
+        clean(text)
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        clean(text)
+    } else {
+        "a panic without a message".to_string()
+    }
+}
+
+/// Awaits work on the files of a dataset. Lance's decoders take bytes on trust in places, and panic where they were wrong.
+pub async fn decoding<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|payload| {
+            let text = panic_message(payload.as_ref());
+            std::mem::forget(payload);
+            Err(Failure::new(
+                Code::CorruptData,
+                format!("the bytes of a file make no sense, so it is probably damaged: {text}"),
+            ))
+        })
 }
 
 /// Runs the body of an export: an `Err` and a panic are written to `err`, success clears it.
@@ -478,15 +497,8 @@ mod tests {
 
     #[test]
     fn lance_errors_lose_their_positions() {
-        let failure = from_lance(
-            &lance::Error::invalid_input("no such thing"),
-            Stage::Open,
-        );
-        assert_eq!(
-            failure,
-            Failure::invalid("no such thing"),
-            "{failure:?}"
-        );
+        let failure = from_lance(&lance::Error::invalid_input("no such thing"), Stage::Open);
+        assert_eq!(failure, Failure::invalid("no such thing"), "{failure:?}");
         let nested = lance::Error::from(ArrowError::ExternalError(Box::new(
             lance::Error::not_found("a/b"),
         )));

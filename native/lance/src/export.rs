@@ -25,11 +25,7 @@ pub fn export(batch: RecordBatch) -> FFI_ArrowArray {
 
 fn counted(data: ArrayData) -> ArrayData {
     let nulls = data.nulls().map(|nulls| {
-        let bits = BooleanBuffer::new(
-            counted_buffer(nulls.buffer()),
-            nulls.offset(),
-            nulls.len(),
-        );
+        let bits = BooleanBuffer::new(counted_buffer(nulls.buffer()), nulls.offset(), nulls.len());
         // SAFETY: the same bits, so the same number of nulls.
         unsafe { NullBuffer::new_unchecked(bits, nulls.null_count()) }
     });
@@ -50,8 +46,8 @@ fn counted_buffer(buffer: &Buffer) -> Buffer {
         _buffer: buffer.clone(),
         _bytes: CountedBytes::new(bytes),
     });
-    let start = std::ptr::NonNull::new(buffer.as_ptr().cast_mut())
-        .expect("a buffer's address is not NULL");
+    let start =
+        std::ptr::NonNull::new(buffer.as_ptr().cast_mut()).expect("a buffer's address is not NULL");
     // SAFETY: `owner` keeps the `bytes` bytes from `start` alive, and they never change.
     unsafe { Buffer::from_custom_allocation(start, bytes, owner) }
 }

@@ -130,8 +130,9 @@ impl Options {
             orient: options.apply_orientation != 0,
             max_pixels: match options.max_pixels {
                 0 => MAX_PIXELS as u64,
-                n => u64::try_from(n)
-                    .map_err(|_| Failure::invalid(format!("max_pixels is {n}")))?,
+                n => {
+                    u64::try_from(n).map_err(|_| Failure::invalid(format!("max_pixels is {n}")))?
+                }
             },
         })
     }
@@ -183,7 +184,9 @@ impl Images {
         if first < 0
             || count < 0
             || column.offset < 0
-            || first.checked_add(count).is_none_or(|end| end > column.length)
+            || first
+                .checked_add(count)
+                .is_none_or(|end| end > column.length)
         {
             return Err(Failure::invalid(format!(
                 "the rows from {first}, {count} of them, are not within the column, which has {}",
@@ -286,8 +289,12 @@ impl Scratch {
                 (self.decode_jpeg(encoded, options.max_pixels)?, turn)
             }
             Format::Png => {
-                let (size, turn) =
-                    decode_png(encoded, options.max_pixels, &mut self.decoded, &mut self.inks)?;
+                let (size, turn) = decode_png(
+                    encoded,
+                    options.max_pixels,
+                    &mut self.decoded,
+                    &mut self.inks,
+                )?;
                 (size, if options.orient { turn } else { 1 })
             }
         };
@@ -322,7 +329,13 @@ impl Scratch {
                     bytes.copy_from_slice(decoded);
                     Ok(())
                 } else {
-                    resize(&mut self.resizer, decoded, (width, height), bytes, (to_width, to_height))
+                    resize(
+                        &mut self.resizer,
+                        decoded,
+                        (width, height),
+                        bytes,
+                        (to_width, to_height),
+                    )
                 }
             }
             target => {
@@ -414,7 +427,21 @@ fn kind(encoded: &[u8]) -> Result<Format> {
         [0xff, 0xd8, 0xff, ..] => Ok(Format::Jpeg),
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Ok(Format::Png),
         [b'G', b'I', b'F', b'8', ..] => other("GIF"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => other("WebP"),
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => other("WebP"),
         [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => other("TIFF"),
         [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => other("BMP"),
         [_, _, _, _, b'f', b't', b'y', b'p', ..] => other("HEIF, AVIF or video"),
@@ -434,7 +461,6 @@ struct Header {
     width: usize,
     height: usize,
     inks: bool,
-    progressive: bool,
 }
 
 /// A TurboJPEG instance. Used directly rather than by the crate's wrapper, which cannot tell a warning from an error.
@@ -445,7 +471,10 @@ impl Turbo {
         // SAFETY: a plain call.
         let handle = unsafe { raw::tj3Init(kind as c_int) };
         NonNull::new(handle).map(Self).ok_or_else(|| {
-            Failure::new(Code::OutOfMemory, "TurboJPEG cannot be set up: out of memory")
+            Failure::new(
+                Code::OutOfMemory,
+                "TurboJPEG cannot be set up: out of memory",
+            )
         })
     }
 
@@ -525,7 +554,6 @@ impl Decoder {
             width: usize::try_from(width).unwrap_or(0),
             height: usize::try_from(height).unwrap_or(0),
             inks,
-            progressive: turbo.get(raw::TJPARAM_TJPARAM_PROGRESSIVE) != 0,
         })
     }
 
@@ -536,16 +564,15 @@ impl Decoder {
         pixels: &mut [u8],
         format: raw::TJPF,
     ) -> Result<()> {
-        // libjpeg fills up what a cut file lacks and only warns. The first warning stops; only if that one is harmless
-        // does the decoding go on past warnings, of which TurboJPEG then tells the last.
-        for stop in [1, 0] {
-            match self.decode_once(encoded, header, pixels, format, stop)? {
-                None => return Ok(()),
-                Some(warning) if harmless(&warning, header) => {}
-                Some(warning) => return Err(corrupt(format!("JPEG: {warning}"))),
-            }
+        // libjpeg fills up what a cut file lacks, and only warns: TurboJPEG tells the first warning.
+        let Some(warning) = self.decode_once(encoded, header, pixels, format, 1)? else {
+            return Ok(());
+        };
+        if harmless(&warning) && has_end(encoded) {
+            self.decode_once(encoded, header, pixels, format, 0)?;
+            return Ok(());
         }
-        Ok(())
+        Err(corrupt(format!("JPEG: {warning}")))
     }
 
     /// Decodes, and answers the warning if there was one.
@@ -586,19 +613,37 @@ impl Decoder {
 }
 
 /// Whether an image with this warning of libjpeg's has all of its pixels nevertheless.
-fn harmless(warning: &str, header: &Header) -> bool {
-    warning.contains("extraneous bytes before marker")
-        || warning.contains("unknown JFIF revision")
-        || warning.contains("Unknown Adobe color transform")
-        || warning.contains("Invalid SOS parameters for sequential JPEG")
-        || warning.contains("ICC")
-        // The end mark is missing, after the last pixel. A progressive file would lack whole scans.
-        || (warning.contains("Premature end of JPEG file") && !header.progressive)
+fn harmless(warning: &str) -> bool {
+    [
+        "extraneous bytes before marker",
+        "unknown JFIF revision",
+        "Unknown Adobe color transform",
+        "Invalid SOS parameters for sequential JPEG",
+        "ICC",
+    ]
+    .iter()
+    .any(|text| warning.contains(text))
+}
+
+/// Whether an end mark follows the start of the last scan. Neither occurs within a scan's data.
+fn has_end(encoded: &[u8]) -> bool {
+    let mut marks = encoded.array_windows::<2>().rev();
+    let mut ended = false;
+    marks.any(|mark| {
+        ended |= *mark == [0xff, 0xd9];
+        *mark == [0xff, 0xda]
+    });
+    ended
 }
 
 /// Pillow's conversion, which takes the inks of every CMYK JPEG for inverted, as Adobe writes them.
 fn inks_to_rgb(inks: &[u8], rgb: &mut [u8]) {
-    for ([c, m, y, k], rgb) in inks.as_chunks::<4>().0.iter().zip(rgb.as_chunks_mut::<3>().0) {
+    for ([c, m, y, k], rgb) in inks
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .zip(rgb.as_chunks_mut::<3>().0)
+    {
         let light = u32::from(*k);
         for (to, ink) in rgb.iter_mut().zip([c, m, y]) {
             let product = u32::from(255 - ink) * light + 128;
@@ -840,11 +885,14 @@ pub unsafe extern "C" fn lt_image_encode_jpeg(
 ) -> i32 {
     guard(err, || {
         let side = |value: i32, name: &str| {
-            (1..=MAX_SIDE).contains(&value).then_some(()).ok_or_else(|| {
-                Failure::invalid(format!(
-                    "{name} is {value}, but must be between 1 and {MAX_SIDE}"
-                ))
-            })
+            (1..=MAX_SIDE)
+                .contains(&value)
+                .then_some(())
+                .ok_or_else(|| {
+                    Failure::invalid(format!(
+                        "{name} is {value}, but must be between 1 and {MAX_SIDE}"
+                    ))
+                })
         };
         side(height, "height")?;
         side(width, "width")?;
@@ -930,5 +978,918 @@ impl Drop for Encoded {
     fn drop(&mut self) {
         // SAFETY: TurboJPEG's own memory, or NULL.
         unsafe { raw::tj3Free(self.start.cast()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use arrow::array::{Array, ArrayRef, BinaryArray, LargeBinaryArray};
+    use std::path::{Path, PathBuf};
+    use std::time::Instant;
+
+    /// A picture with edges and gradients, so that mistakes show.
+    fn picture(width: usize, height: usize) -> Vec<u8> {
+        let mut rgb = Vec::with_capacity(width * height * 3);
+        for y in 0..height {
+            for x in 0..width {
+                let edge = if (x / 8 + y / 8) % 2 == 0 { 40 } else { 0 };
+                rgb.push((x * 200 / width + edge) as u8);
+                rgb.push((y * 200 / height + edge) as u8);
+                rgb.push(((x + y) * 100 / (width + height)) as u8);
+            }
+        }
+        rgb
+    }
+
+    /// Encodes with any of TurboJPEG's parameters.
+    fn jpeg(
+        pixels: &[u8],
+        (width, height): (usize, usize),
+        format: raw::TJPF,
+        parameters: &[(raw::TJPARAM, c_int)],
+    ) -> Vec<u8> {
+        let mut turbo = Turbo::new(raw::TJINIT_TJINIT_COMPRESS).unwrap();
+        turbo.set(raw::TJPARAM_TJPARAM_QUALITY, 95).unwrap();
+        turbo
+            .set(raw::TJPARAM_TJPARAM_SUBSAMP, raw::TJSAMP_TJSAMP_444)
+            .unwrap();
+        for (parameter, value) in parameters {
+            turbo.set(*parameter, *value).unwrap();
+        }
+        let mut encoded = Encoded {
+            start: std::ptr::null_mut(),
+            size: 0,
+        };
+        let code = unsafe {
+            raw::tj3Compress8(
+                turbo.0.as_ptr(),
+                pixels.as_ptr(),
+                width as c_int,
+                0,
+                height as c_int,
+                format as c_int,
+                &mut encoded.start,
+                &mut encoded.size,
+            )
+        };
+        assert_eq!(code, 0, "{}", turbo.message());
+        encoded.bytes().to_vec()
+    }
+
+    fn rgb_jpeg(width: usize, height: usize) -> Vec<u8> {
+        jpeg(
+            &picture(width, height),
+            (width, height),
+            raw::TJPF_TJPF_RGB,
+            &[],
+        )
+    }
+
+    fn png_of(
+        pixels: &[u8],
+        (width, height): (usize, usize),
+        color: png::ColorType,
+        depth: png::BitDepth,
+        more: impl FnOnce(&mut png::Encoder<&mut Vec<u8>>),
+    ) -> Vec<u8> {
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, width as u32, height as u32);
+        encoder.set_color(color);
+        encoder.set_depth(depth);
+        more(&mut encoder);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(pixels).unwrap();
+        drop(writer);
+        file
+    }
+
+    fn options(width: usize, height: usize) -> LtImageOptions {
+        LtImageOptions {
+            height: height as i32,
+            width: width as i32,
+            dtype: 0,
+            apply_orientation: 0,
+            max_pixels: 0,
+        }
+    }
+
+    fn decode_column(
+        column: &dyn Array,
+        format: &CStr,
+        options: &LtImageOptions,
+    ) -> Result<Vec<u8>> {
+        let array = FFI_ArrowArray::new(&column.to_data());
+        let value = if options.dtype == 1 { 4 } else { 1 };
+        let one = (options.width * options.height * 3) as usize * value;
+        // one value more behind, which must stay
+        let mut pixels = vec![0xa5u8; one * column.len() + 4];
+        outcome(|err| unsafe {
+            lt_image_decode(
+                &array,
+                format.as_ptr(),
+                0,
+                column.len() as i64,
+                options,
+                pixels.as_mut_ptr().cast(),
+                (one * column.len()) as i64,
+                err,
+            )
+        })?;
+        assert_eq!(pixels.split_off(one * column.len()), [0xa5; 4]);
+        Ok(pixels)
+    }
+
+    fn decode(image: &[u8], options: &LtImageOptions) -> Result<Vec<u8>> {
+        decode_column(&BinaryArray::from_iter_values([image]), c"z", options)
+    }
+
+    fn largest_difference(a: &[u8], b: &[u8]) -> u8 {
+        assert_eq!(a.len(), b.len());
+        a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
+    }
+
+    #[test]
+    fn a_jpeg_decodes_to_its_pixels() {
+        let decoded = decode(&rgb_jpeg(64, 48), &options(64, 48)).unwrap();
+        let difference = largest_difference(&decoded, &picture(64, 48));
+        assert!(difference < 30, "{difference}");
+        // the encoder of this library, subsampled
+        let mut file = vec![0u8; 100_000];
+        let mut size = 0;
+        ok(|err| unsafe {
+            lt_image_encode_jpeg(
+                picture(64, 48).as_ptr(),
+                48,
+                64,
+                95,
+                file.as_mut_ptr(),
+                100_000,
+                &mut size,
+                err,
+            )
+        });
+        let again = decode(&file[..size as usize], &options(64, 48)).unwrap();
+        assert!(largest_difference(&again, &decoded) < 80);
+    }
+
+    #[test]
+    fn floats_are_the_bytes_over_255() {
+        let file = rgb_jpeg(64, 48);
+        let bytes = decode(&file, &options(32, 24)).unwrap();
+        let floats = decode(
+            &file,
+            &LtImageOptions {
+                dtype: 1,
+                ..options(32, 24)
+            },
+        )
+        .unwrap();
+        let floats: Vec<f32> = floats
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| f32::from_ne_bytes(*b))
+            .collect();
+        let expected: Vec<f32> = bytes.iter().map(|b| f32::from(*b) / 255.0).collect();
+        assert_eq!(floats, expected);
+    }
+
+    #[test]
+    fn gray_and_progressive_jpegs_decode() {
+        let gray: Vec<u8> = (0..64 * 48).map(|i| (i / 16) as u8).collect();
+        let file = jpeg(
+            &gray,
+            (64, 48),
+            raw::TJPF_TJPF_GRAY,
+            &[(raw::TJPARAM_TJPARAM_SUBSAMP, raw::TJSAMP_TJSAMP_GRAY)],
+        );
+        let decoded = decode(&file, &options(64, 48)).unwrap();
+        for (rgb, gray) in decoded.as_chunks::<3>().0.iter().zip(&gray) {
+            assert!(rgb[0] == rgb[1] && rgb[1] == rgb[2]);
+            assert!(rgb[0].abs_diff(*gray) < 10);
+        }
+        let progressive = jpeg(
+            &picture(64, 48),
+            (64, 48),
+            raw::TJPF_TJPF_RGB,
+            &[(raw::TJPARAM_TJPARAM_PROGRESSIVE, 1)],
+        );
+        let decoded = decode(&progressive, &options(64, 48)).unwrap();
+        assert_eq!(
+            decoded,
+            decode(&rgb_jpeg(64, 48), &options(64, 48)).unwrap()
+        );
+    }
+
+    #[test]
+    fn inks_become_colours_as_pillow_does_it() {
+        // white, black, red, half gray; inverted as Adobe stores them
+        let colours = [
+            ([0u8, 0, 0, 0], [255u8, 255, 255]),
+            ([0, 0, 0, 255], [0, 0, 0]),
+            ([0, 255, 255, 0], [255, 0, 0]),
+            ([0, 0, 0, 128], [127, 127, 127]),
+        ];
+        for (inks, rgb) in colours {
+            let stored = inks.map(|i| 255 - i);
+            let pixels: Vec<u8> = std::iter::repeat_n(stored, 16 * 16).flatten().collect();
+            let file = jpeg(&pixels, (16, 16), raw::TJPF_TJPF_CMYK, &[]);
+            let decoded = decode(&file, &options(16, 16)).unwrap();
+            for pixel in decoded.as_chunks::<3>().0 {
+                assert!(largest_difference(pixel, &rgb) <= 3, "{inks:?} {pixel:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_jpeg_is_corrupt_wherever_it_is_cut() {
+        for progressive in [0, 1] {
+            for restart in [0, 2] {
+                let file = jpeg(
+                    &picture(64, 48),
+                    (64, 48),
+                    raw::TJPF_TJPF_RGB,
+                    &[
+                        (raw::TJPARAM_TJPARAM_PROGRESSIVE, progressive),
+                        (raw::TJPARAM_TJPARAM_RESTARTBLOCKS, restart),
+                    ],
+                );
+                assert!(decode(&file, &options(64, 48)).is_ok());
+                for length in (0..file.len() - 1).step_by(7) {
+                    let failure = decode(&file[..length], &options(64, 48)).unwrap_err();
+                    assert_eq!(failure.code, Code::CorruptData, "{length}: {failure:?}");
+                    assert_eq!(failure.detail, 0);
+                    assert!(failure.message.contains("row 0"), "{failure:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_too_many_are_forgiven_but_not_a_missing_end() {
+        let file = rgb_jpeg(64, 48);
+        let whole = decode(&file, &options(64, 48)).unwrap();
+        let without_end = &file[..file.len() - 2];
+        let failure = decode(without_end, &options(64, 48)).unwrap_err();
+        assert_eq!(failure.code, Code::CorruptData);
+        let mut extra = without_end.to_vec();
+        extra.extend([0x12, 0x34, 0x56]);
+        assert!(decode(&extra, &options(64, 48)).is_err());
+        extra.extend([0xff, 0xd9, 1, 2, 3]);
+        assert_eq!(decode(&extra, &options(64, 48)).unwrap(), whole);
+    }
+
+    #[test]
+    fn garbage_is_corrupt_and_other_formats_are_unsupported() {
+        for garbage in [
+            &b""[..],
+            b"x",
+            b"hello, world",
+            &[0xff, 0xd8, 0xff],
+            &[0; 100],
+        ] {
+            let failure = decode(garbage, &options(8, 8)).unwrap_err();
+            assert_eq!(failure.code, Code::CorruptData, "{failure:?}");
+        }
+        for (other, name) in [
+            (&b"GIF89a......"[..], "GIF"),
+            (b"RIFF\0\0\0\0WEBPVP8 ", "WebP"),
+            (b"BM\x36\0\0\0\0\0\0\0\x36\0", "BMP"),
+            (b"II*\0\x08\0\0\0", "TIFF"),
+        ] {
+            let failure = decode(other, &options(8, 8)).unwrap_err();
+            assert_eq!(failure.code, Code::Unsupported);
+            assert!(failure.message.contains(name), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn damaged_images_never_panic() {
+        let rgba: Vec<u8> = (0..32 * 32 * 4).map(|i| (i * 7) as u8).collect();
+        let files = [
+            rgb_jpeg(40, 30),
+            jpeg(
+                &picture(40, 30),
+                (40, 30),
+                raw::TJPF_TJPF_RGB,
+                &[(raw::TJPARAM_TJPARAM_PROGRESSIVE, 1)],
+            ),
+            with_exif(&rgb_jpeg(40, 30), &exif(6, true)),
+            png_of(
+                &rgba,
+                (32, 32),
+                png::ColorType::Rgba,
+                png::BitDepth::Eight,
+                |_| {},
+            ),
+        ];
+        let mut random = 3u64;
+        let options = LtImageOptions {
+            apply_orientation: 1,
+            max_pixels: 1 << 20,
+            ..options(16, 16)
+        };
+        for file in &files {
+            for _ in 0..3000 {
+                let mut damaged = file.clone();
+                for _ in 0..3 {
+                    random = random
+                        .wrapping_mul(6364136223846793005)
+                        .wrapping_add(1442695040888963407);
+                    let at = (random >> 33) as usize % damaged.len();
+                    damaged[at] = (random >> 20) as u8;
+                }
+                if let Err(failure) = decode(&damaged, &options) {
+                    assert!(
+                        matches!(failure.code, Code::CorruptData | Code::Unsupported),
+                        "{failure:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn large_images_and_many_scans_are_refused_before_decoding() {
+        let file = rgb_jpeg(64, 48);
+        let limited = |max_pixels| LtImageOptions {
+            max_pixels,
+            ..options(8, 8)
+        };
+        let failure = decode(&file, &limited(64 * 48 - 1)).unwrap_err();
+        assert_eq!(failure.code, Code::CorruptData);
+        assert!(failure.message.contains("64 x 48"), "{failure:?}");
+        decode(&file, &limited(64 * 48)).unwrap();
+        let gray = vec![9u8; 64 * 48];
+        let file = png_of(
+            &gray,
+            (64, 48),
+            png::ColorType::Grayscale,
+            png::BitDepth::Eight,
+            |_| {},
+        );
+        let failure = decode(&file, &limited(64 * 48 - 1)).unwrap_err();
+        assert_eq!(failure.code, Code::CorruptData);
+        // a header that claims to be enormous
+        let mut bomb = rgb_jpeg(64, 48);
+        let frame = bomb.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+        bomb[frame + 5..frame + 9].fill(0xff);
+        let failure = decode(&bomb, &options(8, 8)).unwrap_err();
+        assert_eq!(failure.code, Code::CorruptData, "{failure:?}");
+        // the same last scan over and over
+        let progressive = jpeg(
+            &picture(64, 48),
+            (64, 48),
+            raw::TJPF_TJPF_RGB,
+            &[(raw::TJPARAM_TJPARAM_PROGRESSIVE, 1)],
+        );
+        let scan = progressive
+            .array_windows()
+            .rposition(|w| *w == [0xff, 0xda])
+            .unwrap();
+        let end = progressive.len() - 2;
+        let mut bomb = progressive[..end].to_vec();
+        for _ in 0..200 {
+            bomb.extend_from_slice(&progressive[scan..end]);
+        }
+        bomb.extend([0xff, 0xd9]);
+        assert_eq!(
+            decode(&bomb, &options(8, 8)).unwrap_err().code,
+            Code::CorruptData
+        );
+    }
+
+    #[test]
+    fn pngs_of_all_kinds_become_rgb() {
+        use png::{BitDepth, ColorType};
+        let size = (8, 4);
+        let same = |file: &[u8], expected: &[[u8; 3]]| {
+            let decoded = decode(file, &options(8, 4)).unwrap();
+            assert_eq!(decoded.as_chunks::<3>().0, expected);
+        };
+        let rgb = picture(8, 4);
+        let expected = rgb.as_chunks::<3>().0.to_vec();
+        same(
+            &png_of(&rgb, size, ColorType::Rgb, BitDepth::Eight, |_| {}),
+            &expected,
+        );
+        // alpha is dropped, also where it is 0
+        let rgba: Vec<u8> = expected
+            .iter()
+            .enumerate()
+            .flat_map(|(i, [r, g, b])| [*r, *g, *b, i as u8])
+            .collect();
+        same(
+            &png_of(&rgba, size, ColorType::Rgba, BitDepth::Eight, |_| {}),
+            &expected,
+        );
+        // 16 bits: the upper byte
+        let deep: Vec<u8> = rgb.iter().flat_map(|v| [*v, 0xee]).collect();
+        same(
+            &png_of(&deep, size, ColorType::Rgb, BitDepth::Sixteen, |_| {}),
+            &expected,
+        );
+        let gray: Vec<u8> = (0..32).map(|i| i * 8).collect();
+        let grays: Vec<[u8; 3]> = gray.iter().map(|g| [*g; 3]).collect();
+        same(
+            &png_of(&gray, size, ColorType::Grayscale, BitDepth::Eight, |_| {}),
+            &grays,
+        );
+        let alpha: Vec<u8> = gray.iter().flat_map(|g| [*g, 3]).collect();
+        same(
+            &png_of(
+                &alpha,
+                size,
+                ColorType::GrayscaleAlpha,
+                BitDepth::Eight,
+                |_| {},
+            ),
+            &grays,
+        );
+        let deep: Vec<u8> = gray.iter().flat_map(|g| [*g, 0xff]).collect();
+        same(
+            &png_of(&deep, size, ColorType::Grayscale, BitDepth::Sixteen, |_| {}),
+            &grays,
+        );
+        // one bit a pixel
+        let bits = [0b1010_1010, 0b1111_0000, 0, 255];
+        let expected: Vec<[u8; 3]> = bits
+            .iter()
+            .flat_map(|b| (0..8).rev().map(move |i| [((b >> i) & 1) * 255; 3]))
+            .collect();
+        same(
+            &png_of(&bits, size, ColorType::Grayscale, BitDepth::One, |_| {}),
+            &expected,
+        );
+        // a palette with transparency
+        let palette = vec![1, 2, 3, 10, 20, 30, 100, 110, 120];
+        let indices: Vec<u8> = (0..32).map(|i| i % 3).collect();
+        let expected: Vec<[u8; 3]> = indices
+            .iter()
+            .map(|i| palette.as_chunks::<3>().0[usize::from(*i)])
+            .collect();
+        let file = png_of(&indices, size, ColorType::Indexed, BitDepth::Eight, |e| {
+            e.set_palette(palette.clone());
+            e.set_trns(vec![0, 128, 255]);
+        });
+        same(&file, &expected);
+    }
+
+    #[test]
+    fn a_cut_png_is_corrupt() {
+        let rgb = picture(32, 32);
+        let file = png_of(
+            &rgb,
+            (32, 32),
+            png::ColorType::Rgb,
+            png::BitDepth::Eight,
+            |_| {},
+        );
+        for length in (8..file.len() - 20).step_by(5) {
+            let failure = decode(&file[..length], &options(32, 32)).unwrap_err();
+            assert_eq!(failure.code, Code::CorruptData, "{length}: {failure:?}");
+        }
+    }
+
+    fn exif(orientation: u8, big: bool) -> Vec<u8> {
+        let two = |v: u16| {
+            if big {
+                v.to_be_bytes()
+            } else {
+                v.to_le_bytes()
+            }
+        };
+        let four = |v: u32| {
+            if big {
+                v.to_be_bytes()
+            } else {
+                v.to_le_bytes()
+            }
+        };
+        let mut tiff = if big { b"MM".to_vec() } else { b"II".to_vec() };
+        tiff.extend(two(42));
+        tiff.extend(four(8));
+        tiff.extend(two(2));
+        for (tag, value) in [(0x0100, 7u16), (0x0112, u16::from(orientation))] {
+            tiff.extend(two(tag));
+            tiff.extend(two(3));
+            tiff.extend(four(1));
+            tiff.extend(two(value));
+            tiff.extend(two(0));
+        }
+        tiff.extend(four(0));
+        tiff
+    }
+
+    fn with_exif(file: &[u8], tiff: &[u8]) -> Vec<u8> {
+        let mut out = file[..2].to_vec();
+        out.extend([0xff, 0xe1]);
+        out.extend((tiff.len() as u16 + 8).to_be_bytes());
+        out.extend(b"Exif\0\0");
+        out.extend(tiff);
+        out.extend(&file[2..]);
+        out
+    }
+
+    #[test]
+    fn the_orientation_is_found_and_applied_on_request() {
+        let (width, height) = (24, 16);
+        let plain = rgb_jpeg(width, height);
+        let upright = decode(&plain, &options(width, height)).unwrap();
+        let at = |image: &[u8], w: usize, x: usize, y: usize| image.as_chunks::<3>().0[y * w + x];
+        for big in [true, false] {
+            for orientation in 1..=8u8 {
+                let file = with_exif(&plain, &exif(orientation, big));
+                assert_eq!(jpeg_orientation(&file), orientation);
+                // by default the pixels are as they are stored
+                assert_eq!(decode(&file, &options(width, height)).unwrap(), upright);
+                let swapped = orientation >= 5;
+                let (w, h) = if swapped {
+                    (height, width)
+                } else {
+                    (width, height)
+                };
+                let turned = decode(
+                    &file,
+                    &LtImageOptions {
+                        apply_orientation: 1,
+                        ..options(w, h)
+                    },
+                )
+                .unwrap();
+                // EXIF: where the stored first row and first column are to be seen
+                let (right, bottom) = (w - 1, h - 1);
+                let corner = match orientation {
+                    1 => (0, 0),
+                    2 => (right, 0),
+                    3 => (right, bottom),
+                    4 => (0, bottom),
+                    5 => (0, 0),
+                    6 => (right, 0),
+                    7 => (right, bottom),
+                    _ => (0, bottom),
+                };
+                assert_eq!(
+                    at(&turned, w, corner.0, corner.1),
+                    at(&upright, width, 0, 0)
+                );
+                // and the stored pixel right of it
+                let next = match orientation {
+                    1 => (1, 0),
+                    2 => (right - 1, 0),
+                    3 => (right - 1, bottom),
+                    4 => (1, bottom),
+                    5 => (0, 1),
+                    6 => (right, 1),
+                    7 => (right, bottom - 1),
+                    _ => (0, bottom - 1),
+                };
+                assert_eq!(at(&turned, w, next.0, next.1), at(&upright, width, 1, 0));
+                // floats take another way
+                let floats = decode(
+                    &file,
+                    &LtImageOptions {
+                        apply_orientation: 1,
+                        dtype: 1,
+                        ..options(w, h)
+                    },
+                )
+                .unwrap();
+                let bytes: Vec<u8> = floats
+                    .as_chunks::<4>()
+                    .0
+                    .iter()
+                    .map(|b| (f32::from_ne_bytes(*b) * 255.0).round() as u8)
+                    .collect();
+                assert_eq!(bytes, turned);
+            }
+        }
+    }
+
+    #[test]
+    fn a_broken_exif_block_is_no_orientation() {
+        let good = exif(6, false);
+        let mut random = 11u64;
+        for _ in 0..20_000 {
+            let mut tiff = good.clone();
+            random = random
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            tiff.truncate((random >> 33) as usize % (good.len() + 1));
+            for _ in 0..2 {
+                random = random
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
+                let at = (random >> 33) as usize % good.len();
+                if let Some(byte) = tiff.get_mut(at) {
+                    *byte = (random >> 20) as u8;
+                }
+            }
+            assert!((1..=8).contains(&exif_orientation(&tiff)));
+            let file: Vec<u8> = with_exif(&[0xff, 0xd8, 0xff, 0xd9], &tiff);
+            assert!((1..=8).contains(&jpeg_orientation(&file)));
+            assert!((1..=8).contains(&jpeg_orientation(&file[..file.len() / 2])));
+        }
+        assert_eq!(jpeg_orientation(&[]), 1);
+    }
+
+    #[test]
+    fn an_offset_and_a_part_of_a_column_are_respected() {
+        let files: Vec<Vec<u8>> = (1..6).map(|i| rgb_jpeg(8 * i, 8)).collect();
+        let columns: [(ArrayRef, &CStr); 2] = [
+            (
+                std::sync::Arc::new(BinaryArray::from_iter_values(files.iter())),
+                c"z",
+            ),
+            (
+                std::sync::Arc::new(LargeBinaryArray::from_iter_values(files.iter())),
+                c"Z",
+            ),
+        ];
+        for (column, format) in columns {
+            let all = decode_column(column.as_ref(), format, &options(8, 8)).unwrap();
+            let one = 8 * 8 * 3;
+            let slice = column.slice(2, 3);
+            let part = decode_column(slice.as_ref(), format, &options(8, 8)).unwrap();
+            assert_eq!(part, all[2 * one..]);
+            let array = FFI_ArrowArray::new(&slice.to_data());
+            let mut pixels = vec![0u8; one];
+            ok(|err| unsafe {
+                lt_image_decode(
+                    &array,
+                    format.as_ptr(),
+                    1,
+                    1,
+                    &options(8, 8),
+                    pixels.as_mut_ptr().cast(),
+                    one as i64,
+                    err,
+                )
+            });
+            assert_eq!(pixels, all[3 * one..4 * one]);
+        }
+    }
+
+    #[test]
+    fn the_row_of_a_bad_image_is_told_and_the_rows_before_are_written() {
+        let good = rgb_jpeg(8, 8);
+        for (bad, code) in [
+            (Some(&b"nonsense"[..]), Code::CorruptData),
+            (None, Code::CorruptData),
+            (Some(b"GIF89a.........."), Code::Unsupported),
+        ] {
+            let rows = [Some(&good[..]), Some(&good), bad, Some(&good)];
+            let column = BinaryArray::from_iter(rows);
+            let array = FFI_ArrowArray::new(&column.to_data());
+            let one = 8 * 8 * 3;
+            let mut pixels = vec![0u8; one * 3];
+            // rows 1 .. 4, so the bad one is the second
+            let f = failure(|err| unsafe {
+                lt_image_decode(
+                    &array,
+                    c"z".as_ptr(),
+                    1,
+                    3,
+                    &options(8, 8),
+                    pixels.as_mut_ptr().cast(),
+                    (one * 3) as i64,
+                    err,
+                )
+            });
+            assert_eq!((f.code, f.detail), (code, 2), "{f:?}");
+            assert!(f.message.contains("row 2"), "{f:?}");
+            assert_eq!(pixels[..one], decode(&good, &options(8, 8)).unwrap());
+        }
+    }
+
+    #[test]
+    fn wrong_arguments_are_refused() {
+        let column = BinaryArray::from_iter_values([rgb_jpeg(8, 8)]);
+        let array = FFI_ArrowArray::new(&column.to_data());
+        let mut pixels = vec![0u8; 8 * 8 * 3 * 4];
+        let mut call = |format: &CStr, first, count, options: LtImageOptions, size| {
+            failure(|err| unsafe {
+                lt_image_decode(
+                    &array,
+                    format.as_ptr(),
+                    first,
+                    count,
+                    &options,
+                    pixels.as_mut_ptr().cast(),
+                    size,
+                    err,
+                )
+            })
+            .code
+        };
+        let good = options(8, 8);
+        assert_eq!(call(c"i", 0, 1, good, 192), Code::Unsupported);
+        assert_eq!(call(c"vz", 0, 1, good, 192), Code::Unsupported);
+        for (first, count) in [(-1, 1), (0, 2), (2, 0), (i64::MAX, i64::MAX), (0, -1)] {
+            assert_eq!(call(c"z", first, count, good, 192), Code::InvalidArgument);
+        }
+        assert_eq!(call(c"z", 0, 1, good, 191), Code::InvalidArgument);
+        assert_eq!(
+            call(c"z", 0, 1, LtImageOptions { dtype: 1, ..good }, 192),
+            Code::InvalidArgument
+        );
+        assert_eq!(
+            call(c"z", 0, 1, LtImageOptions { dtype: 2, ..good }, 192),
+            Code::InvalidArgument
+        );
+        assert_eq!(call(c"z", 0, 1, options(0, 8), 192), Code::InvalidArgument);
+        assert_eq!(
+            call(c"z", 0, 1, options(8, 70_000), 192),
+            Code::InvalidArgument
+        );
+        assert_eq!(
+            call(
+                c"z",
+                0,
+                1,
+                LtImageOptions {
+                    max_pixels: -1,
+                    ..good
+                },
+                192
+            ),
+            Code::InvalidArgument
+        );
+    }
+
+    #[test]
+    fn encoding_says_how_much_room_it_needs() {
+        let pixels = picture(64, 48);
+        let mut size = -1;
+        let call = |jpeg: *mut u8, capacity, size: &mut i64, quality, height| {
+            outcome(|err| unsafe {
+                lt_image_encode_jpeg(
+                    pixels.as_ptr(),
+                    height,
+                    64,
+                    quality,
+                    jpeg,
+                    capacity,
+                    size,
+                    err,
+                )
+            })
+        };
+        let failure = call(std::ptr::null_mut(), 0, &mut size, 90, 48).unwrap_err();
+        assert_eq!(failure.code, Code::InvalidArgument);
+        assert!(size > 100);
+        let needed = size;
+        let mut file = vec![0u8; needed as usize];
+        assert!(call(file.as_mut_ptr(), needed - 1, &mut size, 90, 48).is_err());
+        call(file.as_mut_ptr(), needed, &mut size, 90, 48).unwrap();
+        assert_eq!(size, needed);
+        assert_eq!(decode(&file, &options(64, 48)).unwrap().len(), 64 * 48 * 3);
+        for (quality, height) in [(0, 48), (101, 48), (90, 0), (90, -5), (90, 70_000)] {
+            let failure = call(file.as_mut_ptr(), needed, &mut size, quality, height).unwrap_err();
+            assert_eq!(failure.code, Code::InvalidArgument);
+        }
+    }
+
+    fn photos() -> Vec<Vec<u8>> {
+        fn visit(folder: &Path, files: &mut Vec<PathBuf>) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    visit(&path, files);
+                } else {
+                    files.push(path);
+                }
+            }
+        }
+        let folder = std::env::var("LANCETORCH_PHOTOS")
+            .unwrap_or_else(|_| "/work/shared/data/clothing".to_string());
+        let mut files = Vec::new();
+        visit(Path::new(&folder), &mut files);
+        files.sort();
+        let photos: Vec<_> = files
+            .iter()
+            .map(|f| std::fs::read(f).unwrap())
+            .filter(|f| f.starts_with(&[0xff, 0xd8]))
+            .collect();
+        assert!(
+            !photos.is_empty(),
+            "no photos in {folder}: set LANCETORCH_PHOTOS"
+        );
+        photos
+    }
+
+    /// `cargo test --release image_speed -- --ignored --nocapture`, with a folder of JPEGs in LANCETORCH_PHOTOS or in
+    /// /work/shared/data/clothing: each to 512 px and back as JPEG, then decoded on one thread, beside the bare parts.
+    #[test]
+    #[ignore = "a benchmark"]
+    fn image_speed() {
+        let mut resizer = Resizer::new();
+        let mut files = Vec::new();
+        for photo in photos().iter().take(400) {
+            let mut decoder = Decoder::new().unwrap();
+            let header = decoder.header(photo).unwrap();
+            if header.inks {
+                continue;
+            }
+            let mut rgb = vec![0u8; header.width * header.height * 3];
+            decoder
+                .decode(photo, &header, &mut rgb, raw::TJPF_TJPF_RGB)
+                .unwrap();
+            let scale = 512.0 / header.width.max(header.height) as f64;
+            let to = (
+                (header.width as f64 * scale).round() as usize,
+                (header.height as f64 * scale).round() as usize,
+            );
+            let mut small = vec![0u8; to.0 * to.1 * 3];
+            resize(
+                &mut resizer,
+                &rgb,
+                (header.width, header.height),
+                &mut small,
+                to,
+            )
+            .unwrap();
+            let quality = std::env::var("LANCETORCH_QUALITY").map_or(90, |q| q.parse().unwrap());
+            files.push(jpeg(
+                &small,
+                to,
+                raw::TJPF_TJPF_RGB,
+                &[
+                    (raw::TJPARAM_TJPARAM_QUALITY, quality),
+                    (raw::TJPARAM_TJPARAM_SUBSAMP, raw::TJSAMP_TJSAMP_420),
+                ],
+            ));
+        }
+        let bytes: usize = files.iter().map(Vec::len).sum();
+        println!(
+            "{} images, {} bytes each on average",
+            files.len(),
+            bytes / files.len()
+        );
+        let column = BinaryArray::from_iter_values(files.iter());
+        let rate = |name: &str, body: &mut dyn FnMut()| {
+            let best = (0..5)
+                .map(|_| {
+                    let start = Instant::now();
+                    body();
+                    files.len() as f64 / start.elapsed().as_secs_f64()
+                })
+                .fold(0.0, f64::max);
+            println!("{name:45} {best:7.0} img/s");
+        };
+        let mut turbo = Decoder::new().unwrap();
+        let mut rgb = vec![0u8; 512 * 512 * 3];
+        let mut small = vec![0u8; 224 * 224 * 3];
+        for _ in 0..2 {
+            rate("turbojpeg full decode", &mut || {
+                for file in &files {
+                    let header = turbo.header(file).unwrap();
+                    turbo
+                        .decode(file, &header, &mut rgb, raw::TJPF_TJPF_RGB)
+                        .unwrap();
+                }
+            });
+            rate("turbojpeg + fast_image_resize", &mut || {
+                for file in &files {
+                    let header = turbo.header(file).unwrap();
+                    turbo
+                        .decode(file, &header, &mut rgb, raw::TJPF_TJPF_RGB)
+                        .unwrap();
+                    let size = (header.width, header.height);
+                    let image = &rgb[..size.0 * size.1 * 3];
+                    resize(&mut resizer, image, size, &mut small, (224, 224)).unwrap();
+                }
+            });
+            rate("lt_image_decode, uint8", &mut || {
+                decode_column(&column, c"z", &options(224, 224)).unwrap();
+            });
+            let floats = LtImageOptions {
+                dtype: 1,
+                ..options(224, 224)
+            };
+            let array = FFI_ArrowArray::new(&column.to_data());
+            let mut pixels = vec![0f32; 224 * 224 * 3 * 64];
+            rate("lt_image_decode, float32, by 64", &mut || {
+                let mut first = 0;
+                while first < files.len() {
+                    let count = (files.len() - first).min(64);
+                    ok(|err| unsafe {
+                        lt_image_decode(
+                            &array,
+                            c"z".as_ptr(),
+                            first as i64,
+                            count as i64,
+                            &floats,
+                            pixels.as_mut_ptr().cast(),
+                            (pixels.len() * 4) as i64,
+                            err,
+                        )
+                    });
+                    first += count;
+                }
+            });
+        }
     }
 }

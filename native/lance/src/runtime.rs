@@ -43,9 +43,7 @@ pub fn set_threads(count: i32) -> Result<()> {
     let wanted = usize::try_from(count)
         .ok()
         .filter(|n| *n >= 1)
-        .ok_or_else(|| {
-            Failure::invalid(format!("threads is {count}, but at least 1 is needed"))
-        })?;
+        .ok_or_else(|| Failure::invalid(format!("threads is {count}, but at least 1 is needed")))?;
     let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
     if RUNTIME.get().is_some() {
         let has = threads.unwrap_or(wanted);

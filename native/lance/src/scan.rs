@@ -2,11 +2,12 @@
 
 //! Scans: batches in a given order, read ahead, from a whole dataset or from ranges of its fragments.
 //!
-//! Three ways to read, all behind one channel:
-//! - the whole dataset, or anything with a filter: Lance's own [`Scanner`];
-//! - ranges without a filter: *steps*, one for each batch, read through Lance's fragment readers. Neighbouring steps of
-//!   one fragment that have the same length and ascend become a *run*, which Lance reads as one stream, each batch of it
-//!   a step: so a plan of many batches costs no more than a plain scan, and a batch is handed on as it was decoded.
+//! Two ways to read, both behind one channel:
+//! - with a filter: Lance's own [`Scanner`];
+//! - without: *steps*, one for each batch, read through Lance's fragment readers. Neighbouring steps of one fragment that
+//!   have the same length and ascend become a *run* of a few MB, which Lance reads as one stream, each batch of it a step:
+//!   so small batches cost no more than in a plain scan, and every batch is handed on as it was decoded. Large batches are
+//!   runs of their own. A plain scan is slower there: it reads hundreds of MB ahead, all of it into cold memory.
 //!
 //! [`Scanner`]: lance::dataset::scanner::Scanner
 
@@ -32,13 +33,9 @@ use lance::io::RecordBatchStream;
 use lance_io::scheduler::{ScanScheduler, SchedulerConfig};
 use tokio::sync::{OnceCell, mpsc, watch};
 
-use crate::abi::{
-    LtError, LtRowRange, LtScanOptions, borrowed, names, optional_text, out, slice,
-};
+use crate::abi::{LtError, LtRowRange, LtScanOptions, borrowed, names, optional_text, out, slice};
 use crate::dataset::{LtDataset, Shared, arrow_schema, c_schema};
-use crate::error::{
-    Code, Failure, Result, Stage, from_arrow, guard, guard_void,
-};
+use crate::error::{Code, Failure, Result, Stage, decoding, from_arrow, guard, guard_void};
 use crate::export::export;
 use crate::live::{Counted, Kind};
 use crate::runtime::{Task, block_on, spawn};
@@ -167,8 +164,7 @@ pub unsafe extern "C" fn lt_dataset_scan(
 ) -> i32 {
     guard(err, || {
         // SAFETY: lance.h: a dataset or NULL, options or NULL.
-        let (dataset, request) =
-            unsafe { (borrowed(dataset, "dataset")?, Request::new(options)?) };
+        let (dataset, request) = unsafe { (borrowed(dataset, "dataset")?, Request::new(options)?) };
         let scan = out(scan, "scan")?;
         let handle = Box::new(LtScan {
             scan: block_on(start(dataset.shared.clone(), request))?,
@@ -194,15 +190,36 @@ async fn start(shared: Arc<Shared>, request: Request) -> Result<Scan> {
         check_ranges(&shared, ranges).await?;
     }
     let read_ahead = request.read_ahead;
+    let what = match (request.what, &request.filter) {
+        (What::All(size), None) if !is_legacy(&shared) => {
+            let fragments = shared.fragments().await?;
+            if fragments.rows / size as u64 > MANY_STEPS {
+                What::All(size)
+            } else {
+                let whole = fragments.list.iter().map(|fragment| LtRowRange {
+                    fragment_id: fragment.id,
+                    begin: 0,
+                    end: fragment.rows,
+                });
+                What::Ranges(whole.collect(), size)
+            }
+        }
+        (what, _) => what,
+    };
     // Lance's scanner buffers only as many batches as there are cores; the channel holds the rest.
-    let (schema, batches, room) = match (request.what, request.filter) {
+    let (schema, batches, room) = match (what, request.filter) {
         (What::All(size), filter) => {
             let mut scanner = shared.dataset.scan();
-            configure(&mut scanner, &projection, &request.with_row_id, size, read_ahead)
-                .map_err(|e| shared.failed(&e, Stage::Open, "preparing a scan"))?;
+            configure(
+                &mut scanner,
+                &projection,
+                &request.with_row_id,
+                size,
+                read_ahead,
+            )
+            .map_err(|e| shared.failed(&e, Stage::Open, "preparing a scan"))?;
             if let Some(filter) = &filter {
-                filtered(&mut scanner, filter)
-                    .map_err(|e| shared.failed_filter(filter, &e))?;
+                filtered(&mut scanner, filter).map_err(|e| shared.failed_filter(filter, &e))?;
             }
             let stream = scanner.try_into_stream().await.map_err(|e| match &filter {
                 Some(filter) => shared.failed_filter(filter, &e),
@@ -254,29 +271,16 @@ async fn start(shared: Arc<Shared>, request: Request) -> Result<Scan> {
 
 /// Hands batches on, and ends with the first failure, a panic included.
 async fn forward(mut batches: Batches, sender: mpsc::Sender<Result<RecordBatch>>) -> Result<()> {
-    loop {
-        let next = std::panic::AssertUnwindSafe(batches.next()).catch_unwind();
-        let item = match next.await {
-            Ok(None) => return Ok(()),
-            Ok(Some(item)) => item,
-            // Lance's decoders take the bytes of a file on trust in places.
-            Err(payload) => Err(damaged(&payload)),
-        };
+    while let Some(item) = decoding(batches.next().map(Option::transpose))
+        .await
+        .transpose()
+    {
         let last = item.is_err();
         if sender.send(item).await.is_err() || last {
-            return Ok(());
+            break;
         }
     }
-}
-
-fn damaged(payload: &Box<dyn std::any::Any + Send>) -> Failure {
-    Failure::new(
-        Code::CorruptData,
-        format!(
-            "the data could not be decoded, the file is probably damaged: {}",
-            crate::error::panic_text(payload.as_ref())
-        ),
-    )
+    Ok(())
 }
 
 fn configure(
@@ -498,6 +502,63 @@ fn physical_ranges(deleted: &[u64], rows: Range<u64>, ranges: &mut Vec<Range<u64
 
 // ---- Ranges without a filter -------------------------------------------------------------------------------------------
 
+/// About so many bytes are read as one stream.
+const RUN_BYTES: u64 = 4 << 20;
+
+/// More batches than these are not planned one by one; only tiny batches of a huge dataset come to that.
+const MANY_STEPS: u64 = 10_000_000;
+
+/// Lance's first format, which reads no lists of ranges.
+fn is_legacy(shared: &Shared) -> bool {
+    let format = &shared.dataset.manifest().data_storage_format;
+    // The enum is lance-file's, which is no dependency of ours for one name.
+    format.lance_file_format().to_string() == "0.1"
+}
+
+/// About how many bytes a row of these columns has.
+fn row_bytes(shared: &Shared, projection: &Schema, parts: &[LtRowRange]) -> u64 {
+    fn width(kind: &DataType) -> Option<u64> {
+        match kind {
+            DataType::Boolean => Some(1),
+            DataType::FixedSizeBinary(size) => u64::try_from(*size).ok(),
+            DataType::FixedSizeList(item, size) => {
+                Some(width(item.data_type())? * u64::try_from(*size).ok()?)
+            }
+            DataType::Struct(fields) => fields.iter().map(|f| width(f.data_type())).sum(),
+            other => other.primitive_width().map(|size| size as u64),
+        }
+    }
+    let fixed = |schema: &Schema| -> (u64, bool) {
+        let widths: Vec<_> = schema
+            .fields
+            .iter()
+            .map(|f| width(&f.data_type()))
+            .collect();
+        (
+            widths.iter().flatten().sum(),
+            widths.iter().any(Option::is_none),
+        )
+    };
+    let (known, varies) = fixed(projection);
+    if !varies {
+        return known.max(1);
+    }
+    // What is in the files beside the columns of fixed width.
+    let found = parts
+        .first()
+        .and_then(|part| shared.dataset.get_fragment(part.fragment_id as usize));
+    let varying = found.and_then(|fragment| {
+        let rows = fragment.metadata().physical_rows? as u64;
+        let files = &fragment.metadata().files;
+        let bytes: u64 = files
+            .iter()
+            .map(|file| file.file_size_bytes.get().map_or(0, u64::from))
+            .sum();
+        (bytes / rows.max(1)).checked_sub(fixed(shared.dataset.schema()).0)
+    });
+    known + varying.unwrap_or(64).max(1)
+}
+
 /// Batches to read, each of them of one or more ranges.
 struct Steps {
     shared: Arc<Shared>,
@@ -508,6 +569,7 @@ struct Steps {
     /// Step i is the parts from ends[i - 1], or 0, up to ends[i].
     ends: Vec<usize>,
     scheduler: Arc<ScanScheduler>,
+    row_bytes: u64,
     /// Lance's first format reads no lists of ranges.
     legacy: bool,
     deleted: HashMap<u64, OnceCell<Arc<Vec<u64>>>>,
@@ -533,14 +595,8 @@ impl Steps {
             fields.push(Arc::new(Field::new(ROW_ID, DataType::UInt64, true)));
             schema = ArrowSchema::new_with_metadata(fields, schema.metadata);
         }
-        let legacy = shared
-            .dataset
-            .manifest()
-            .data_storage_format
-            .lance_file_format()
-            // Of lance-file, which is no dependency of ours for one name.
-            .to_string()
-            == "0.1";
+        let row_bytes = row_bytes(&shared, &projection, &parts);
+        let legacy = is_legacy(&shared);
         let deleted = parts
             .iter()
             .map(|part| (part.fragment_id, OnceCell::new()))
@@ -553,13 +609,16 @@ impl Steps {
             parts,
             ends,
             scheduler,
+            row_bytes,
             legacy,
             deleted,
         }))
     }
 
     fn parts_of(&self, step: usize) -> &[LtRowRange] {
-        let begin = step.checked_sub(1).map_or(0, |previous| self.ends[previous]);
+        let begin = step
+            .checked_sub(1)
+            .map_or(0, |previous| self.ends[previous]);
         &self.parts[begin..self.ends[step]]
     }
 
@@ -573,16 +632,13 @@ impl Steps {
         if rows == 0 || self.legacy {
             return first + 1;
         }
+        let longest = RUN_BYTES / rows.saturating_mul(self.row_bytes).max(1);
         let mut at = head.end;
         let mut end = first + 1;
-        while end < self.ends.len() {
+        while end < self.ends.len() && ((end - first) as u64) < longest {
             let [part] = self.parts_of(end) else { break };
             let size = part.end - part.begin;
-            if part.fragment_id != head.fragment_id
-                || part.begin < at
-                || size > rows
-                || size == 0
-            {
+            if part.fragment_id != head.fragment_id || part.begin < at || size > rows || size == 0 {
                 break;
             }
             at = part.end;
@@ -597,10 +653,13 @@ impl Steps {
     fn read(self: Arc<Self>, read_ahead: usize) -> Batches {
         let steps = self.clone();
         let runs = futures::stream::iter(
-            std::iter::successors(Some((0, 0..0)), move |(index, last): &(u32, Range<usize>)| {
-                (last.end < steps.ends.len())
-                    .then(|| (index.wrapping_add(1), last.end..steps.run_end(last.end)))
-            })
+            std::iter::successors(
+                Some((0, 0..0)),
+                move |(index, last): &(u32, Range<usize>)| {
+                    (last.end < steps.ends.len())
+                        .then(|| (index.wrapping_add(1), last.end..steps.run_end(last.end)))
+                },
+            )
             .skip(1),
         );
         runs.map(move |(index, run)| self.clone().open_run(run, index))
@@ -630,7 +689,8 @@ impl Steps {
         });
         let batches = opened.await?;
         let steps = self.clone();
-        let missing = || async { Ok(RecordBatch::new_empty(Arc::new(ArrowSchema::empty()))) }.boxed();
+        let missing =
+            || async { Ok(RecordBatch::new_empty(Arc::new(ArrowSchema::empty()))) }.boxed();
         Ok(futures::stream::iter(run)
             // Batches that do not come are noticed by their rows.
             .zip(batches.chain(futures::stream::repeat_with(missing)))
@@ -651,9 +711,8 @@ impl Steps {
     async fn read_step(self: Arc<Self>, step: usize, priority: u32) -> Result<RecordBatch> {
         let parts = self.parts_of(step);
         // Parts that ascend in one fragment are read together, and so make one batch without a copy.
-        let groups = parts.chunk_by(|a, b| {
-            a.fragment_id == b.fragment_id && a.end <= b.begin && !self.legacy
-        });
+        let groups = parts
+            .chunk_by(|a, b| a.fragment_id == b.fragment_id && a.end <= b.begin && !self.legacy);
         let batches = try_join_all(groups.map(|group| {
             let steps = self.clone();
             async move {
@@ -739,13 +798,12 @@ impl Steps {
             .map(move |pending| {
                 let shared = shared.clone();
                 let doing = doing.clone();
-                std::panic::AssertUnwindSafe(pending)
-                    .catch_unwind()
-                    .map(move |result| match result {
-                        Ok(batch) => batch.map_err(|e| shared.failed(&e, Stage::Read, &doing)),
-                        Err(payload) => Err(damaged(&payload).while_doing(&doing)),
-                    })
-                    .boxed()
+                async move {
+                    let batch = pending
+                        .map(|batch| batch.map_err(|e| shared.failed(&e, Stage::Read, &doing)));
+                    decoding(batch).await
+                }
+                .boxed()
             })
             .boxed())
     }
@@ -787,9 +845,7 @@ impl Scan {
     /// The next batch, or None at the end.
     fn next(&self) -> Result<Option<FFI_ArrowArray>> {
         let mut incoming = self.incoming.try_lock().map_err(|_| {
-            Failure::invalid(
-                "the scan is in use: one thread at a time may wait for its next batch",
-            )
+            Failure::invalid("the scan is in use: one thread at a time may wait for its next batch")
         })?;
         if *self.cancel.borrow() {
             return Err(cancelled());
@@ -931,8 +987,8 @@ impl Stream {
         let scan = &self.scan;
         let code = guard(&mut err, || body(scan));
         let end = err.message.iter().position(|b| *b == 0).unwrap_or(0);
-        self.last_error = (code != 0)
-            .then(|| CString::new(&err.message[..end]).unwrap_or_default());
+        self.last_error =
+            (code != 0).then(|| CString::new(&err.message[..end]).unwrap_or_default());
         errno(code)
     }
 }
@@ -1093,7 +1149,10 @@ mod tests {
         let failure = scan(vec!["id", "ID"]);
         assert_eq!(failure.code, Code::NotFound);
         assert!(failure.message.contains("'ID'"), "{failure:?}");
-        assert!(failure.message.contains("'id', 'vec', 'image'"), "{failure:?}");
+        assert!(
+            failure.message.contains("'id', 'vec', 'image'"),
+            "{failure:?}"
+        );
         assert_eq!(scan(vec!["id", "id"]).code, Code::InvalidArgument);
         assert_eq!(scan(vec![]).code, Code::InvalidArgument);
         assert!(scan(vec!["_rowid"]).message.contains("with_row_id"));
@@ -1130,7 +1189,10 @@ mod tests {
                 seq(34..35)
             ]
         );
-        assert_eq!(row_ids(&batches[1]), [(2 << 32) + 4, (2 << 32) + 5, (2 << 32) + 6, (2 << 32) + 7]);
+        assert_eq!(
+            row_ids(&batches[1]),
+            [(2 << 32) + 4, (2 << 32) + 5, (2 << 32) + 6, (2 << 32) + 7]
+        );
     }
 
     #[test]
@@ -1157,7 +1219,12 @@ mod tests {
             vec![range(1, 6, 8)],
             vec![], // nothing at all
             vec![range(2, 3, 3)],
-            vec![range(3, 3, 4), range(0, 0, 2), range(0, 0, 2), range(2, 8, 9)],
+            vec![
+                range(3, 3, 4),
+                range(0, 0, 2),
+                range(0, 0, 2),
+                range(2, 8, 9),
+            ],
             vec![range(0, 5, 9), range(0, 0, 1)],
             vec![range(0, 0, 2), range(0, 4, 6), range(0, 8, 9)], // ascending in one fragment
             vec![range(2, 0, 9)],
@@ -1207,7 +1274,12 @@ mod tests {
             data.delete("id = 4");
             let dataset = data.open();
             let spec = Spec {
-                ranges: Some(vec![range(0, 2, 6), range(1, 0, 10), range(0, 0, 2), range(2, 0, 5)]),
+                ranges: Some(vec![
+                    range(0, 2, 6),
+                    range(1, 0, 10),
+                    range(0, 0, 2),
+                    range(2, 0, 5),
+                ]),
                 ends: Some(vec![1, 2, 4]),
                 ..Spec::default()
             };
@@ -1241,11 +1313,19 @@ mod tests {
             .filter(|i| i % 2 == 0 && *i != 4 && *i != 20)
             .collect();
         assert_eq!(found.concat(), even);
-        assert!(found[..found.len() - 1].iter().all(|b| b.len() == 4), "{found:?}");
+        assert!(
+            found[..found.len() - 1].iter().all(|b| b.len() == 4),
+            "{found:?}"
+        );
         // the ranges count live rows: 3 .. 8 of fragment 0 are the ids 3, 5, 6, 7, 8
         let spec = Spec {
             columns: Some(vec!["id"]),
-            ranges: Some(vec![range(2, 0, 9), range(0, 3, 8), range(1, 2, 2), range(1, 0, 10)]),
+            ranges: Some(vec![
+                range(2, 0, 9),
+                range(0, 3, 8),
+                range(1, 2, 2),
+                range(1, 0, 10),
+            ]),
             row_id: true,
             ..spec
         };
@@ -1298,10 +1378,16 @@ mod tests {
             (failure.code, failure.message)
         };
         let good = Spec::default();
-        let (code, text) = refused(Spec { size: 0, ..good.clone() });
+        let (code, text) = refused(Spec {
+            size: 0,
+            ..good.clone()
+        });
         assert_eq!(code, Code::InvalidArgument);
         assert!(text.contains("batch_size is 0"), "{text}");
-        let (code, _) = refused(Spec { ahead: 0, ..good.clone() });
+        let (code, _) = refused(Spec {
+            ahead: 0,
+            ..good.clone()
+        });
         assert_eq!(code, Code::InvalidArgument);
         let ranges = |ranges| Spec {
             ranges: Some(ranges),
@@ -1309,7 +1395,10 @@ mod tests {
         };
         let (code, text) = refused(ranges(vec![range(0, 0, 10), range(7, 0, 1)]));
         assert_eq!(code, Code::NotFound);
-        assert!(text.contains("fragment 7") && text.contains("ranges[1]"), "{text}");
+        assert!(
+            text.contains("fragment 7") && text.contains("ranges[1]"),
+            "{text}"
+        );
         for wrong in [range(2, 0, 6), range(0, 5, 4), range(0, 11, 11)] {
             assert_eq!(refused(ranges(vec![wrong])).0, Code::InvalidArgument);
         }
@@ -1352,7 +1441,12 @@ mod tests {
         let _alone = alone();
         let data = Data::new(25, 10);
         let dataset = data.open();
-        let scan = dataset.scan(&Spec { ahead: 1, ..Spec::default() }).unwrap();
+        let scan = dataset
+            .scan(&Spec {
+                ahead: 1,
+                ..Spec::default()
+            })
+            .unwrap();
         data.write(
             batch_of(100..105),
             WriteParams {
@@ -1384,7 +1478,12 @@ mod tests {
         let _alone = alone();
         let data = Data::new(200, 10);
         let dataset = data.open();
-        let scan = dataset.scan(&Spec { size: 1, ..Spec::default() }).unwrap();
+        let scan = dataset
+            .scan(&Spec {
+                size: 1,
+                ..Spec::default()
+            })
+            .unwrap();
         scan.next().unwrap().unwrap();
         let address = scan.0 as usize;
         std::thread::spawn(move || unsafe { lt_scan_cancel(address as *mut LtScan) })
@@ -1452,7 +1551,11 @@ mod tests {
             }
             let dataset = data.open();
             for ranges in [None, Some(vec![range(0, 0, 1000), range(1, 0, 1000)])] {
-                let scan = dataset.scan(&Spec { ranges, size: 1000, ..Spec::default() });
+                let scan = dataset.scan(&Spec {
+                    ranges,
+                    size: 1000,
+                    ..Spec::default()
+                });
                 let result = scan.and_then(|scan| {
                     let result = raw_rest(&scan);
                     if result.is_err() {
@@ -1527,7 +1630,10 @@ mod tests {
             let text = stream.get_last_error.unwrap()(&mut stream);
             let text = std::ffi::CStr::from_ptr(text).to_str().unwrap();
             assert!(text.contains("cancelled"), "{text}");
-            assert_eq!(stream.get_schema.unwrap()(&mut stream, std::ptr::null_mut()), 22);
+            assert_eq!(
+                stream.get_schema.unwrap()(&mut stream, std::ptr::null_mut()),
+                22
+            );
         }
         drop(stream);
         // consumed also where the call fails
@@ -1548,7 +1654,10 @@ mod tests {
                 scope.spawn(move || {
                     let dataset = std::mem::ManuallyDrop::new(Opened(address as *mut LtDataset));
                     for _ in 0..5 {
-                        let all = dataset.ids(&Spec { ahead: 1 + thread, ..Spec::default() });
+                        let all = dataset.ids(&Spec {
+                            ahead: 1 + thread,
+                            ..Spec::default()
+                        });
                         assert_eq!(all.unwrap().concat(), seq(0..200));
                     }
                 });
@@ -1564,7 +1673,9 @@ mod tests {
             let total = 40;
             let mut deleted = Vec::new();
             for row in 0..total {
-                random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                random = random
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
                 if (random >> 40) % 3 == 0 {
                     deleted.push(row);
                 }
@@ -1582,6 +1693,177 @@ mod tests {
                     assert!(ranges.windows(2).all(|w| w[0].end < w[1].start));
                 }
             }
+        }
+    }
+
+    /// `cargo test --release scan_speed -- --ignored --nocapture`: float32[768] in batches of 1,024 rows.
+    #[test]
+    #[ignore = "a benchmark"]
+    fn scan_speed() {
+        const ROWS: i64 = 200 * 1024;
+        const PER_FILE: u64 = 50 * 1024;
+        let _alone = alone();
+        let dir = tempfile::tempdir().unwrap();
+        let uri = dir.path().join("v.lance").to_str().unwrap().to_string();
+        let item = Arc::new(Field::new("item", DataType::Float32, true));
+        let schema = Arc::new(ArrowSchema::new(vec![
+            Field::new("id", DataType::Int64, false),
+            Field::new("vec", DataType::FixedSizeList(item.clone(), 768), true),
+        ]));
+        let source = schema.clone();
+        let batch = move |first: i64| {
+            let values: Vec<f32> = (0..1024 * 768).map(|i| (first + i) as f32).collect();
+            RecordBatch::try_new(
+                source.clone(),
+                vec![
+                    Arc::new(arrow::array::Int64Array::from_iter_values(
+                        first..first + 1024,
+                    )),
+                    Arc::new(arrow::array::FixedSizeListArray::new(
+                        item.clone(),
+                        768,
+                        Arc::new(arrow::array::Float32Array::from(values)),
+                        None,
+                    )),
+                ],
+            )
+        };
+        let batches = (0..ROWS / 1024).map(move |i| batch(i * 1024));
+        let reader = arrow::array::RecordBatchIterator::new(batches, schema.clone());
+        let params = WriteParams {
+            max_rows_per_file: PER_FILE as usize,
+            ..WriteParams::default()
+        };
+        block_on(lance::Dataset::write(reader, uri.as_str(), Some(params))).unwrap();
+        let dataset = try_open(&uri, 0, None).unwrap();
+        let bytes = (ROWS * 768 * 4) as f64;
+        let rate = |name: &str, body: &mut dyn FnMut() -> i64| {
+            let rates: Vec<f64> = (0..5)
+                .map(|_| {
+                    let start = std::time::Instant::now();
+                    assert_eq!(body(), ROWS);
+                    bytes / start.elapsed().as_secs_f64() / 1e9
+                })
+                .collect();
+            let best = rates.iter().copied().fold(0.0, f64::max);
+            println!("{name:50} {best:6.2} GB/s  {rates:.2?}");
+        };
+        let drain = |spec: &Spec| {
+            let scan = dataset.scan(spec).unwrap();
+            let mut rows = 0;
+            loop {
+                let mut batch = FFI_ArrowArray::empty();
+                ok(|err| unsafe { lt_scan_next(scan.0, &mut batch, err) });
+                if batch.is_released() {
+                    return rows;
+                }
+                rows += batch.length;
+            }
+        };
+        for (columns, size) in [
+            (None, 1024),
+            (Some(vec!["vec"]), 1024),
+            (Some(vec!["vec"]), 128),
+            (Some(vec!["id"]), 64),
+        ] {
+            println!("columns: {columns:?}, batches of {size}");
+            let steps: Vec<LtRowRange> = (0..ROWS as u64 / size)
+                .map(|i| {
+                    range(
+                        i * size / PER_FILE,
+                        i * size % PER_FILE,
+                        i * size % PER_FILE + size,
+                    )
+                })
+                .collect();
+            let mut shuffled = steps.clone();
+            let mut random = 5u64;
+            for i in (1..shuffled.len()).rev() {
+                random = random
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
+                shuffled.swap(i, (random >> 33) as usize % (i + 1));
+            }
+            let crossing: Vec<LtRowRange> = steps
+                .iter()
+                .flat_map(|r| {
+                    [
+                        range(r.fragment_id, r.begin, r.begin + size / 2),
+                        range(r.fragment_id, r.begin + size / 2, r.end),
+                    ]
+                })
+                .collect();
+            let spec = |ranges: &[LtRowRange], per_batch: usize| Spec {
+                columns: columns.clone(),
+                ranges: Some(ranges.to_vec()),
+                ends: Some(
+                    (1..=ranges.len() / per_batch)
+                        .map(|i| (i * per_batch) as i64)
+                        .collect(),
+                ),
+                ahead: 4,
+                ..Spec::default()
+            };
+            let whole = Spec {
+                columns: columns.clone(),
+                size: size as i64,
+                ahead: 4,
+                ..Spec::default()
+            };
+            for _ in 0..2 {
+                for ahead in [0, 4] {
+                    rate(
+                        &format!("Lance's scanner alone, batch_readahead {ahead}"),
+                        &mut || {
+                            block_on(spawn({
+                                let shared = unsafe { &*dataset.0 }.shared.clone();
+                                let columns = columns.clone();
+                                async move {
+                                    let mut scanner = shared.dataset.scan();
+                                    scanner.batch_size(size as usize);
+                                    if ahead > 0 {
+                                        scanner.batch_readahead(ahead);
+                                    }
+                                    if let Some(columns) = &columns {
+                                        scanner.project(columns).unwrap();
+                                    }
+                                    let mut stream = scanner.try_into_stream().await.unwrap();
+                                    let mut rows = 0;
+                                    while let Some(batch) = stream.next().await {
+                                        rows += batch.unwrap().num_rows() as i64;
+                                    }
+                                    Ok(rows)
+                                }
+                            }))
+                            .unwrap()
+                        },
+                    );
+                }
+                rate("lt_scan of the whole dataset", &mut || drain(&whole));
+                rate("lt_scan, batches in order", &mut || drain(&spec(&steps, 1)));
+                rate("lt_scan, batches shuffled", &mut || {
+                    drain(&spec(&shuffled, 1))
+                });
+                rate("lt_scan, two neighbouring ranges a batch", &mut || {
+                    drain(&spec(&crossing, 2))
+                });
+            }
+            let names: Option<Vec<&str>> = columns.clone();
+            let mut random = 5u64;
+            let start = std::time::Instant::now();
+            for _ in 0..200 {
+                let rows: Vec<i64> = (0..256)
+                    .map(|_| {
+                        random = random
+                            .wrapping_mul(6364136223846793005)
+                            .wrapping_add(1442695040888963407);
+                        (random >> 33) as i64 % ROWS
+                    })
+                    .collect();
+                dataset.take(&rows, names.as_deref(), false).unwrap();
+            }
+            let rate = 200.0 * 256.0 / start.elapsed().as_secs_f64();
+            println!("lt_dataset_take of 256 random rows                 {rate:8.0} rows/s");
         }
     }
 }

@@ -12,7 +12,7 @@ use lance::dataset::{ProjectionRequest, ROW_ID};
 
 use crate::abi::{LtError, borrowed, names, out, slice};
 use crate::dataset::{LtDataset, Shared, arrow_schema, c_schema};
-use crate::error::{Code, Failure, Result, Stage, guard};
+use crate::error::{Code, Failure, Result, Stage, decoding, guard};
 use crate::export::export;
 use crate::runtime::{block_on, spawn};
 
@@ -41,15 +41,12 @@ pub unsafe extern "C" fn lt_dataset_take(
         let batch = out(batch, "batch")?;
         let shared = dataset.shared.clone();
         let rows = block_on(positions(&shared, rows))?;
-        let task = spawn(take(shared, rows, columns, with_row_id != 0));
-        let taken = block_on(task).map_err(|failure| {
-            // A panic of a decoder.
-            if failure.code == Code::Internal {
-                Failure::new(Code::CorruptData, failure.message)
-            } else {
-                failure
-            }
-        })?;
+        let taken = block_on(spawn(decoding(take(
+            shared,
+            rows,
+            columns,
+            with_row_id != 0,
+        ))))?;
         let exported_schema = c_schema(&taken.schema())?;
         let exported = export(taken);
         // SAFETY: `batch` was checked above; `schema` is NULL or the caller's.
@@ -103,9 +100,8 @@ async fn take(
     if rows.is_empty() {
         return Ok(RecordBatch::new_empty(Arc::new(arrow)));
     }
-    let failed = |e: lance::Error| {
-        shared.failed(&e, Stage::Read, &format!("taking {} rows", rows.len()))
-    };
+    let failed =
+        |e: lance::Error| shared.failed(&e, Stage::Read, &format!("taking {} rows", rows.len()));
     let request = if with_row_id {
         // The only request of Lance's that knows the row id as a column.
         let names = arrow.fields.iter().map(|f| f.name().clone());

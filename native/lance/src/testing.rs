@@ -99,7 +99,10 @@ pub fn batch_of(ids: std::ops::Range<i64>) -> RecordBatch {
         unreachable!()
     };
     let values: Vec<f32> = ids.clone().flat_map(|i| [i as f32; 4]).collect();
-    let images: Vec<Vec<u8>> = ids.clone().map(|i| vec![i as u8; (i % 7) as usize]).collect();
+    let images: Vec<Vec<u8>> = ids
+        .clone()
+        .map(|i| vec![i as u8; (i % 7) as usize])
+        .collect();
     RecordBatch::try_new(
         schema.clone(),
         vec![
@@ -197,7 +200,15 @@ pub fn try_open(uri: &str, version: u64, tag: Option<&str>) -> Result<Opened> {
     let tag = tag.as_ref().map_or(std::ptr::null(), |tag| tag.as_ptr());
     let mut dataset = std::ptr::null_mut();
     outcome(|err| unsafe {
-        lt_dataset_open(uri.as_ptr(), std::ptr::null(), 0, version, tag, &mut dataset, err)
+        lt_dataset_open(
+            uri.as_ptr(),
+            std::ptr::null(),
+            0,
+            version,
+            tag,
+            &mut dataset,
+            err,
+        )
     })?;
     Ok(Opened(dataset))
 }

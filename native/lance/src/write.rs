@@ -7,9 +7,7 @@ use std::ffi::c_char;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{
-    Array, ArrayData, MutableArrayData, RecordBatch, StructArray, layout,
-};
+use arrow::array::{Array, ArrayData, MutableArrayData, RecordBatch, StructArray, layout};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi_and_data_type};
 use arrow::ffi_stream::FFI_ArrowArrayStream;
@@ -213,7 +211,10 @@ impl Writer {
             (None, WriteMode::Append) => {
                 return Err(Failure::new(
                     Code::NotFound,
-                    format!("there is no Lance dataset at '{}' to append to", request.uri),
+                    format!(
+                        "there is no Lance dataset at '{}' to append to",
+                        request.uri
+                    ),
                 ));
             }
             _ => {}
@@ -375,8 +376,11 @@ impl Source {
             // SAFETY: the C stream interface: a string until the next call, or NULL.
             unsafe {
                 let text = last_error(&mut self.0);
-                (!text.is_null())
-                    .then(|| std::ffi::CStr::from_ptr(text).to_string_lossy().into_owned())
+                (!text.is_null()).then(|| {
+                    std::ffi::CStr::from_ptr(text)
+                        .to_string_lossy()
+                        .into_owned()
+                })
             }
         });
         let text = text.unwrap_or_else(|| format!("error {code}, without a message"));
@@ -688,5 +692,464 @@ pub unsafe extern "C" fn lt_writer_abort(writer: *mut LtWriter) {
     if !writer.is_null() {
         // SAFETY: lance.h: owned by the caller, who gives it up.
         guard_void(|| unsafe { Box::from_raw(writer) }.writer.abort());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use arrow::array::{BinaryArray, Int64Array, RecordBatchIterator};
+    use std::ffi::CString;
+
+    struct Target {
+        dir: tempfile::TempDir,
+        uri: CString,
+    }
+
+    impl Target {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let uri = dir.path().join("w.lance").to_str().unwrap().to_string();
+            Self {
+                dir,
+                uri: CString::new(uri).unwrap(),
+            }
+        }
+
+        fn uri(&self) -> &str {
+            self.uri.to_str().unwrap()
+        }
+
+        fn data_files(&self) -> usize {
+            std::fs::read_dir(self.dir.path().join("w.lance/data")).map_or(0, |d| d.count())
+        }
+
+        fn writer(&self, schema: &Schema, options: &LtWriteOptions) -> Result<Open> {
+            let schema = FFI_ArrowSchema::try_from(schema).unwrap();
+            let mut writer = std::ptr::null_mut();
+            outcome(|err| unsafe {
+                lt_writer_open(self.uri.as_ptr(), &schema, options, &mut writer, err)
+            })?;
+            Ok(Open(writer))
+        }
+
+        /// A whole write by an Arrow stream.
+        fn write(&self, batches: Vec<RecordBatch>, options: &LtWriteOptions) -> Result<u64> {
+            let schema = batches[0].schema();
+            let reader = RecordBatchIterator::new(batches.into_iter().map(Ok), schema);
+            let mut stream = FFI_ArrowArrayStream::new(Box::new(reader));
+            let mut version = 0;
+            let result = outcome(|err| unsafe {
+                lt_dataset_write(self.uri.as_ptr(), &mut stream, options, &mut version, err)
+            });
+            assert!(stream.release.is_none(), "not consumed");
+            result.map(|()| version)
+        }
+
+        fn all_ids(&self) -> Vec<i64> {
+            let dataset = try_open(self.uri(), 0, None).unwrap();
+            dataset.ids(&Spec::default()).unwrap().concat()
+        }
+    }
+
+    fn options(mode: i32) -> LtWriteOptions {
+        LtWriteOptions {
+            mode,
+            option_count: 0,
+            options: std::ptr::null(),
+            max_rows_per_file: 0,
+            data_storage_version: std::ptr::null(),
+            progress: std::ptr::null_mut(),
+        }
+    }
+
+    #[derive(Debug)]
+    struct Open(*mut LtWriter);
+
+    impl Open {
+        fn write(&self, batch: &RecordBatch) -> Result<()> {
+            let array = FFI_ArrowArray::new(&StructArray::from(batch.clone()).into_data());
+            self.write_raw(&array)
+        }
+
+        fn write_raw(&self, array: &FFI_ArrowArray) -> Result<()> {
+            outcome(|err| unsafe { lt_writer_write(self.0, array, err) })
+        }
+
+        fn finish(self) -> Result<u64> {
+            let mut version = 0;
+            outcome(|err| unsafe { lt_writer_finish(self.0, &mut version, err) })?;
+            Ok(version)
+        }
+
+        fn abort(self) {
+            unsafe { lt_writer_abort(self.0) };
+        }
+    }
+
+    #[test]
+    fn what_a_writer_writes_comes_back() {
+        let _alone = alone();
+        let target = Target::new();
+        let mut progress = LtWriteProgress {
+            rows: 9,
+            bytes: 9,
+            fragments: 9,
+        };
+        let settings = LtWriteOptions {
+            max_rows_per_file: 40,
+            progress: &mut progress,
+            ..options(0)
+        };
+        let writer = target.writer(&schema(), &settings).unwrap();
+        assert_eq!(crate::live::lt_lance_live_handles(3), 1);
+        for i in 0..10 {
+            let mut batch = batch_of(i * 10..i * 10 + 10);
+            if i == 3 {
+                // a slice out of something larger
+                batch = batch_of(0..100).slice(30, 10);
+            }
+            writer.write(&batch).unwrap();
+        }
+        assert_eq!(writer.finish().unwrap(), 1);
+        assert_eq!((progress.rows, progress.fragments), (100, 3));
+        assert!(progress.bytes >= 100 * (8 + 16 + 4), "{progress:?}");
+        assert_eq!(target.all_ids(), (0..100).collect::<Vec<_>>());
+        let dataset = try_open(target.uri(), 0, None).unwrap();
+        let rows: Vec<_> = dataset.fragments().iter().map(|f| f.rows).collect();
+        assert_eq!(rows, [40, 40, 20]);
+        let batches = dataset
+            .read(&Spec {
+                size: 100,
+                ..Spec::default()
+            })
+            .unwrap();
+        let expected = batch_of(0..40);
+        assert_eq!(batches[0].columns(), expected.columns());
+        let metadata =
+            crate::dataset::arrow_schema(unsafe { &*dataset.0 }.shared.dataset.schema()).metadata;
+        assert_eq!(metadata["classes"], "a,b");
+    }
+
+    #[test]
+    fn modes_check_what_is_there() {
+        let _alone = alone();
+        let target = Target::new();
+        let batch = || vec![batch_of(0..5)];
+        let failure = target.write(batch(), &options(1)).unwrap_err();
+        assert_eq!(failure.code, Code::NotFound);
+        assert!(failure.message.contains(target.uri()), "{failure:?}");
+        assert_eq!(target.write(batch(), &options(0)).unwrap(), 1);
+        let failure = target.write(batch(), &options(0)).unwrap_err();
+        assert_eq!(failure.code, Code::InvalidArgument);
+        assert!(failure.message.contains("already"), "{failure:?}");
+        assert_eq!(target.write(vec![batch_of(5..7)], &options(1)).unwrap(), 2);
+        assert_eq!(target.all_ids(), [0, 1, 2, 3, 4, 5, 6]);
+        let pinned = try_open(target.uri(), 0, None).unwrap();
+        assert_eq!(target.write(vec![batch_of(8..9)], &options(2)).unwrap(), 3);
+        assert_eq!(target.all_ids(), [8]);
+        assert_eq!(pinned.ids(&Spec::default()).unwrap().concat().len(), 7);
+        assert_eq!(try_open(target.uri(), 1, None).unwrap().rows(), 5);
+        // overwriting nothing creates
+        let target = Target::new();
+        assert_eq!(target.write(batch(), &options(2)).unwrap(), 1);
+        for mode in [-1, 3] {
+            let failure = target.write(batch(), &options(mode)).unwrap_err();
+            assert_eq!(failure.code, Code::InvalidArgument);
+        }
+    }
+
+    #[test]
+    fn an_empty_write_makes_an_empty_dataset() {
+        let _alone = alone();
+        let target = Target::new();
+        let writer = target.writer(&schema(), &options(0)).unwrap();
+        writer.finish().unwrap();
+        let dataset = try_open(target.uri(), 0, None).unwrap();
+        assert_eq!(dataset.rows(), 0);
+        assert!(dataset.read(&Spec::default()).unwrap().is_empty());
+        assert_eq!(dataset.take(&[], None, false).unwrap().num_rows(), 0);
+    }
+
+    #[test]
+    fn an_aborted_write_leaves_nothing() {
+        let _alone = alone();
+        let target = Target::new();
+        let settings = LtWriteOptions {
+            max_rows_per_file: 10,
+            ..options(0)
+        };
+        let writer = target.writer(&schema(), &settings).unwrap();
+        for _ in 0..5 {
+            writer.write(&batch_of(0..25)).unwrap();
+        }
+        writer.abort();
+        assert_eq!(
+            try_open(target.uri(), 0, None).unwrap_err().code,
+            Code::NotFound
+        );
+        assert_eq!(target.data_files(), 0, "data files are left");
+        unsafe { lt_writer_abort(std::ptr::null_mut()) };
+    }
+
+    #[test]
+    fn an_append_of_another_schema_is_refused() {
+        let _alone = alone();
+        let target = Target::new();
+        target.write(vec![batch_of(0..5)], &options(0)).unwrap();
+        let other = RecordBatch::try_from_iter([(
+            "name",
+            Arc::new(Int64Array::from(vec![1, 2])) as arrow::array::ArrayRef,
+        )])
+        .unwrap();
+        let failure = target.write(vec![other.clone()], &options(1)).unwrap_err();
+        assert_eq!(failure.code, Code::InvalidArgument, "{failure:?}");
+        // the failed task neither blocks the writer nor is forgotten
+        let writer = target.writer(&other.schema(), &options(1)).unwrap();
+        let mut failed = None;
+        for _ in 0..1000 {
+            if let Err(failure) = writer.write(&other) {
+                failed = Some(failure);
+                break;
+            }
+        }
+        let failure = failed.expect("the writer never failed");
+        assert_eq!(failure.code, Code::InvalidArgument, "{failure:?}");
+        assert_eq!(writer.write(&other).unwrap_err(), failure);
+        assert_eq!(writer.finish().unwrap_err(), failure);
+        assert_eq!(target.all_ids(), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_an_io_error() {
+        let _alone = alone();
+        let target = Target::new();
+        // a file where the folder should be
+        std::fs::write(target.dir.path().join("w.lance"), b"x").unwrap();
+        let failure = target.write(vec![batch_of(0..5)], &options(0)).unwrap_err();
+        assert_eq!(failure.code, Code::Io, "{failure:?}");
+    }
+
+    #[test]
+    fn a_failing_stream_is_an_io_error_with_its_message() {
+        let _alone = alone();
+        let target = Target::new();
+        let batches = vec![
+            Ok(batch_of(0..5)),
+            Err(arrow::error::ArrowError::IoError(
+                "the tape tore".to_string(),
+                std::io::Error::other("x"),
+            )),
+        ];
+        let reader = RecordBatchIterator::new(batches, schema());
+        let mut stream = FFI_ArrowArrayStream::new(Box::new(reader));
+        let failure = failure(|err| unsafe {
+            lt_dataset_write(
+                target.uri.as_ptr(),
+                &mut stream,
+                &options(0),
+                std::ptr::null_mut(),
+                err,
+            )
+        });
+        assert_eq!(failure.code, Code::Io);
+        assert!(failure.message.contains("the tape tore"), "{failure:?}");
+        assert!(stream.release.is_none());
+        assert_eq!(
+            try_open(target.uri(), 0, None).unwrap_err().code,
+            Code::NotFound
+        );
+    }
+
+    #[test]
+    fn wrong_options_are_refused() {
+        let _alone = alone();
+        let target = Target::new();
+        let batch = || vec![batch_of(0..5)];
+        let failure = target
+            .write(
+                batch(),
+                &LtWriteOptions {
+                    data_storage_version: c"9.9".as_ptr(),
+                    ..options(0)
+                },
+            )
+            .unwrap_err();
+        assert_eq!(failure.code, Code::InvalidArgument);
+        assert!(failure.message.contains("9.9"), "{failure:?}");
+        let failure = target
+            .write(
+                batch(),
+                &LtWriteOptions {
+                    max_rows_per_file: -1,
+                    ..options(0)
+                },
+            )
+            .unwrap_err();
+        assert_eq!(failure.code, Code::InvalidArgument);
+        let released = FFI_ArrowSchema::empty();
+        let mut writer = std::ptr::null_mut();
+        let f = crate::testing::failure(|err| unsafe {
+            lt_writer_open(
+                target.uri.as_ptr(),
+                &released,
+                &options(0),
+                &mut writer,
+                err,
+            )
+        });
+        assert_eq!(f.code, Code::InvalidArgument);
+        let mut stream = FFI_ArrowArrayStream::empty();
+        let f = crate::testing::failure(|err| unsafe {
+            lt_dataset_write(
+                target.uri.as_ptr(),
+                &mut stream,
+                &options(0),
+                std::ptr::null_mut(),
+                err,
+            )
+        });
+        assert_eq!(f.code, Code::InvalidArgument);
+        assert!(writer.is_null());
+    }
+
+    #[test]
+    fn every_storage_version_can_be_written() {
+        let _alone = alone();
+        for version in [c"legacy", c"2.0", c"2.1", c"2.2"] {
+            let target = Target::new();
+            let settings = LtWriteOptions {
+                data_storage_version: version.as_ptr(),
+                max_rows_per_file: 30,
+                ..options(0)
+            };
+            target.write(vec![batch_of(0..50)], &settings).unwrap();
+            assert_eq!(target.all_ids(), (0..50).collect::<Vec<_>>(), "{version:?}");
+        }
+    }
+
+    #[test]
+    fn batches_that_are_not_of_the_schema_are_refused() {
+        let _alone = alone();
+        let target = Target::new();
+        let writer = target.writer(&schema(), &options(0)).unwrap();
+        let good = StructArray::from(batch_of(0..20)).into_data();
+        let refused = |spoil: &dyn Fn(&mut FFI_ArrowArray)| {
+            let mut array = FFI_ArrowArray::new(&good);
+            let (children, buffers, count, n, nulls, offset) = (
+                array.children,
+                array.buffers,
+                array.n_children,
+                array.length,
+                array.null_count,
+                array.offset,
+            );
+            spoil(&mut array);
+            let failure = writer.write_raw(&array).unwrap_err();
+            assert_eq!(failure.code, Code::InvalidArgument, "{failure:?}");
+            array.children = children;
+            array.buffers = buffers;
+            array.n_children = count;
+            array.length = n;
+            array.null_count = nulls;
+            array.offset = offset;
+            failure.message
+        };
+        refused(&|a| a.length = -1);
+        refused(&|a| a.offset = -1);
+        refused(&|a| a.offset = i64::MAX);
+        refused(&|a| a.length = 21);
+        refused(&|a| a.n_children = 2);
+        refused(&|a| a.null_count = 3);
+        refused(&|a| a.children = std::ptr::null_mut());
+        refused(&|a| a.buffers = std::ptr::null_mut());
+        let text = refused(&|a| unsafe {
+            // two children the wrong way round
+            std::ptr::swap(*a.children, *a.children.add(1));
+        });
+        assert!(text.contains("batch.id"), "{text}");
+        // released
+        let released = FFI_ArrowArray::empty();
+        assert_eq!(
+            writer.write_raw(&released).unwrap_err().code,
+            Code::InvalidArgument
+        );
+        // offsets that descend, start below zero, or are not there
+        let with_offsets = |offsets: *const i32| {
+            let array = FFI_ArrowArray::new(&good);
+            unsafe {
+                let image = *array.children.add(2);
+                let slot = (*image).buffers.add(1);
+                let old = *slot;
+                *slot = offsets.cast();
+                let failure = writer.write_raw(&array).unwrap_err();
+                *slot = old;
+                failure
+            }
+        };
+        let mut offsets: Vec<i32> = (0..21).collect();
+        offsets[7] = 100;
+        let failure = with_offsets(offsets.as_ptr());
+        assert_eq!(
+            (failure.code, failure.detail),
+            (Code::InvalidArgument, 7),
+            "{failure:?}"
+        );
+        assert!(failure.message.contains("batch.image"), "{failure:?}");
+        offsets[7] = 7;
+        offsets[0] = -1;
+        assert_eq!(with_offsets(offsets.as_ptr()).code, Code::InvalidArgument);
+        assert_eq!(with_offsets(std::ptr::null()).code, Code::InvalidArgument);
+        // a null where the schema has none
+        let nullable = RecordBatch::try_from_iter([
+            (
+                "id",
+                Arc::new(Int64Array::from(vec![None, Some(1)])) as arrow::array::ArrayRef,
+            ),
+            ("vec", batch_of(0..2).column(1).clone()),
+            (
+                "image",
+                Arc::new(BinaryArray::from(vec![None, Some(&b"x"[..])])),
+            ),
+        ])
+        .unwrap();
+        assert_eq!(
+            writer.write(&nullable).unwrap_err().code,
+            Code::InvalidArgument
+        );
+        // none of this harms the writer
+        writer.write(&batch_of(0..20)).unwrap();
+        writer.finish().unwrap();
+        assert_eq!(target.all_ids(), (0..20).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_batch_may_change_after_it_was_written() {
+        let _alone = alone();
+        let target = Target::new();
+        let simple = Schema::new(vec![arrow::datatypes::Field::new(
+            "id",
+            DataType::Int64,
+            false,
+        )]);
+        let writer = target.writer(&simple, &options(0)).unwrap();
+        let mut values: Vec<i64> = (0..1000).collect();
+        let batch = RecordBatch::try_from_iter([(
+            "id",
+            Arc::new(Int64Array::from(vec![0; 1000])) as arrow::array::ArrayRef,
+        )])
+        .unwrap();
+        let array = FFI_ArrowArray::new(&StructArray::from(batch).into_data());
+        unsafe {
+            let slot = (**array.children).buffers.add(1);
+            let old = *slot;
+            *slot = values.as_ptr().cast();
+            writer.write_raw(&array).unwrap();
+            values.fill(-1);
+            *slot = old;
+        }
+        writer.finish().unwrap();
+        assert_eq!(target.all_ids(), (0..1000).collect::<Vec<_>>());
     }
 }
