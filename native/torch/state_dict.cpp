@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// torch.save's file of a dict name -> tensor: a zip archive with data.pkl, which names the tensors, and one record for the
-// bytes of each storage. libtorch's Pickler writes it such that Python's weights_only=True takes it, if it does not tag the
-// types of containers (torch::pickle_save does).
+// torch.save's file of a dict name -> tensor: a zip archive with data.pkl, which names the tensors, and one record for
+// the bytes of each storage. libtorch's Pickler writes it such that Python's weights_only=True takes it, if it does not
+// tag the types of containers (torch::pickle_save does).
 #include <ATen/core/Dict.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
@@ -126,6 +125,11 @@ class Written final {
   at::Tensor of(const at::Tensor& tensor, const std::string& name) {
     if (tensor.layout() != c10::kStrided || tensor.is_quantized() || tensor.is_complex()) {
       fail(LT_UNSUPPORTED, "\"" + name + "\" is sparse, quantized or complex");
+    }
+    c10::ScalarType dtype = tensor.scalar_type();
+    if (dtype == c10::kUInt16 || dtype == c10::kUInt32 || dtype == c10::kUInt64) {
+      // The Pickler would name torch.UInt16Storage, which Python has not.
+      fail(LT_UNSUPPORTED, "\"" + name + "\" is of an unsigned type beyond 8 bits: write it as a signed one");
     }
     at::Tensor plain = tensor.detach().resolve_neg();
     const void* storage = plain.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl();

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- *
- * libtorch for lancetorch: tensors, operators, autograd, optimizers, devices and collectives. error.h has the rules that
- * hold for every function here. A shim is compiled for one libtorch version and works with that one alone.
+ * libtorch for lancetorch: tensors, operators, autograd, optimizers, devices and collectives. error.h has the rules
+ * that hold for every function here. A shim is compiled for one libtorch version and works with that one alone.
  *
  * An lt_tensor is one counted reference to an at::Tensor: two handles may name the same tensor, and each is released by
  * itself. Reading one tensor from many threads is safe, writing is not, as in libtorch.
@@ -15,7 +14,7 @@
 extern "C" {
 #endif
 
-/* ---- The library -------------------------------------------------------------------------------------------------- */
+/* ---- The library ------------------------------------------------------------------------------------------------- */
 
 /* TORCH_VERSION of the headers that this shim was compiled with, such as "2.10.0", for ever valid. Any thread. */
 const char* lt_torch_built_version(void);
@@ -42,7 +41,7 @@ int32_t lt_torch_num_threads(void);
 /* Seeds the default generator of every device. Any thread. */
 lt_status lt_torch_manual_seed(uint64_t seed, lt_error* err);
 
-/* ---- Types -------------------------------------------------------------------------------------------------------- */
+/* ---- Types ------------------------------------------------------------------------------------------------------- */
 
 /* Values of c10::ScalarType. */
 #define LT_DTYPE_UINT8 0
@@ -74,7 +73,7 @@ typedef struct lt_device {
   int32_t index; /* -1: the current one */
 } lt_device;
 
-/* ---- Tensors ------------------------------------------------------------------------------------------------------ */
+/* ---- Tensors ----------------------------------------------------------------------------------------------------- */
 
 /* Owned: lt_tensor_release. */
 typedef struct lt_tensor lt_tensor;
@@ -95,16 +94,17 @@ typedef struct lt_tensor_info {
 /* An uninitialised tensor of `shape` (`dimensions` sizes >= 0). memory_format: LT_MEMORY_CONTIGUOUS, or
  * LT_MEMORY_CHANNELS_LAST with 4 dimensions. pinned: not 0 for page-locked host memory, LT_UNSUPPORTED without an
  * accelerator. LT_INVALID_ARGUMENT, LT_OUT_OF_MEMORY. */
-lt_status lt_tensor_empty(const int64_t* shape, int32_t dimensions, int32_t dtype, lt_device device, int32_t memory_format,
-                          int32_t pinned, lt_tensor** tensor, lt_error* err);
+lt_status lt_tensor_empty(const int64_t* shape, int32_t dimensions, int32_t dtype, lt_device device,
+                          int32_t memory_format, int32_t pinned, lt_tensor** tensor, lt_error* err);
 
 typedef void (*lt_deleter)(void* context);
 
-/* A CPU tensor over memory at `data`, which must be aligned for `dtype`; `strides` (in elements) may be NULL for a dense
- * one. `deleter(context)` runs exactly once, on whichever thread lets the last alias of the storage go; where this call
- * fails, it has not run and the memory is still the caller's. `deleter` may be NULL for memory that outlives everything. */
-lt_status lt_tensor_from_memory(void* data, const int64_t* shape, const int64_t* strides, int32_t dimensions, int32_t dtype,
-                                lt_deleter deleter, void* context, lt_tensor** tensor, lt_error* err);
+/* A CPU tensor over memory at `data`, which must be aligned for `dtype`; `strides` (in elements) may be NULL for a
+ * dense one. `deleter(context)` runs exactly once, on whichever thread lets the last alias of the storage go; where
+ * this call fails, it has not run and the memory is still the caller's. `deleter` may be NULL for memory that outlives
+ * everything. */
+lt_status lt_tensor_from_memory(void* data, const int64_t* shape, const int64_t* strides, int32_t dimensions,
+                                int32_t dtype, lt_deleter deleter, void* context, lt_tensor** tensor, lt_error* err);
 
 /* One reference more to the same tensor, as a handle of its own. */
 lt_status lt_tensor_share(lt_tensor* tensor, lt_tensor** shared, lt_error* err);
@@ -120,12 +120,13 @@ lt_status lt_tensor_info_get(const lt_tensor* tensor, lt_tensor_info* info, lt_e
 /* Copies the values of `source` into `target`, with broadcasting, across dtypes and devices. */
 lt_status lt_tensor_copy(lt_tensor* target, const lt_tensor* source, int32_t non_blocking, lt_error* err);
 
-/* `tensor` on `device` as `dtype` (-1: as it is) in `memory_format`; the same tensor where nothing changes and copy is 0. */
+/* `tensor` on `device` as `dtype` (-1: as it is) in `memory_format`; the same tensor where nothing changes and copy is
+ * 0. */
 lt_status lt_tensor_to(const lt_tensor* tensor, lt_device device, int32_t dtype, int32_t non_blocking, int32_t copy,
                        int32_t memory_format, lt_tensor** result, lt_error* err);
 
-/* The value of a tensor of one element, as a double (integers beyond 2^53 lose digits: see lt_tensor_item_int). Waits for
- * the device. LT_INVALID_ARGUMENT: more or fewer than one element. */
+/* The value of a tensor of one element, as a double (integers beyond 2^53 lose digits: see lt_tensor_item_int). Waits
+ * for the device. LT_INVALID_ARGUMENT: more or fewer than one element. _int cuts a fraction off. */
 lt_status lt_tensor_item(const lt_tensor* tensor, double* value, lt_error* err);
 lt_status lt_tensor_item_int(const lt_tensor* tensor, int64_t* value, lt_error* err);
 
@@ -133,27 +134,28 @@ lt_status lt_tensor_item_int(const lt_tensor* tensor, int64_t* value, lt_error* 
 int64_t lt_tensor_storage_use_count(const lt_tensor* tensor);
 
 /* Writes a dict name -> tensor as torch.save would, such that torch.load(path, weights_only=True) reads it. The file
- * appears under its name only when it is whole. LT_IO, LT_INVALID_ARGUMENT (a name twice). */
+ * appears under its name only when it is whole. LT_IO, LT_INVALID_ARGUMENT (a name twice), LT_UNSUPPORTED: a tensor
+ * that the format has no place for, such as one of an unsigned type beyond 8 bits. */
 lt_status lt_state_dict_write(const char* path, const char* const* names, lt_tensor* const* tensors, int64_t count,
                               lt_error* err);
 
-/* ---- Operators ---------------------------------------------------------------------------------------------------- */
+/* ---- Operators --------------------------------------------------------------------------------------------------- */
 
 #define LT_VALUE_NONE 0
 #define LT_VALUE_TENSOR 1
 #define LT_VALUE_INT 2
 #define LT_VALUE_DOUBLE 3
-#define LT_VALUE_BOOL 4          /* as.integer 0 or 1 */
-#define LT_VALUE_STRING 5        /* as.string, length bytes without a NUL */
-#define LT_VALUE_INT_LIST 6      /* as.integers, length of them */
-#define LT_VALUE_DOUBLE_LIST 7   /* as.doubles */
-#define LT_VALUE_BOOL_LIST 8     /* as.integers, each 0 or 1 */
-#define LT_VALUE_TENSOR_LIST 9   /* as.tensors; NULL entries where the schema has Tensor?[] */
-#define LT_VALUE_DEVICE 10       /* as.device */
-#define LT_VALUE_DEFAULT 11      /* the schema's default for this argument */
+#define LT_VALUE_BOOL 4        /* as.integer 0 or 1 */
+#define LT_VALUE_STRING 5      /* as.string, length bytes without a NUL */
+#define LT_VALUE_INT_LIST 6    /* as.integers, length of them */
+#define LT_VALUE_DOUBLE_LIST 7 /* as.doubles */
+#define LT_VALUE_BOOL_LIST 8   /* as.integers, each 0 or 1 */
+#define LT_VALUE_TENSOR_LIST 9 /* as.tensors; NULL entries where the schema has Tensor?[] */
+#define LT_VALUE_DEVICE 10     /* as.device */
+#define LT_VALUE_DEFAULT 11    /* the schema's default for this argument */
 
-/* An argument or a result: 16 bytes. Dtypes, layouts and memory formats are LT_VALUE_INT; a Scalar is an int, a double or
- * a bool. Arguments are borrowed for the call. */
+/* An argument or a result: 16 bytes. Dtypes, layouts and memory formats are LT_VALUE_INT; a Scalar is an int, a double
+ * or a bool. Arguments are borrowed for the call. */
 typedef struct lt_value {
   int32_t tag;    /* LT_VALUE_... */
   int32_t length; /* of a list or a string */
@@ -181,17 +183,17 @@ const char* lt_op_schema(const lt_op* op);
 
 /* Calls `op` with `argument_count` arguments in the schema's order; missing ones at the end take the schema's defaults.
  * Writes the results to `results` (room for result_capacity) and their number to `result_count`. A tensor among them is
- * owned, also one that is the same as an argument; a list of tensors is an array (lt_value_free frees the array, not the
- * tensors in it) of owned ones; an undefined tensor is LT_VALUE_NONE.
- * LT_INVALID_ARGUMENT: a value that does not fit the schema (named), shapes or dtypes that do not match (libtorch's
- * words). LT_OUT_OF_MEMORY. LT_UNSUPPORTED: an operator that this device has not. */
+ * owned, also one that is the same as an argument; a list of tensors is an array (lt_value_free frees the array, not
+ * the tensors in it) of owned ones; an undefined tensor is LT_VALUE_NONE. LT_INVALID_ARGUMENT: a value that does not
+ * fit the schema (named), shapes or dtypes that do not match (libtorch's words). LT_OUT_OF_MEMORY. LT_UNSUPPORTED: an
+ * operator that this device has not. */
 lt_status lt_op_call(const lt_op* op, const lt_value* arguments, int32_t argument_count, lt_value* results,
                      int32_t result_capacity, int32_t* result_count, lt_error* err);
 
 /* Frees the array of a list that lt_op_call returned, and makes the value LT_VALUE_NONE. */
 void lt_value_free(lt_value* value);
 
-/* ---- Autograd ----------------------------------------------------------------------------------------------------- */
+/* ---- Autograd ---------------------------------------------------------------------------------------------------- */
 
 /* Only a leaf may be changed. LT_INVALID_ARGUMENT: not a leaf, or a dtype without gradients. */
 lt_status lt_tensor_set_requires_grad(lt_tensor* tensor, int32_t requires_grad, lt_error* err);
@@ -213,17 +215,18 @@ lt_status lt_tensor_detach(const lt_tensor* tensor, lt_tensor** detached, lt_err
 int32_t lt_grad_mode_set(int32_t enabled);
 int32_t lt_grad_mode(void);
 
-/* ---- Optimizers --------------------------------------------------------------------------------------------------- */
+/* ---- Optimizers -------------------------------------------------------------------------------------------------- */
 
-/* torch::optim's own. Owned: lt_optimizer_release. It shares the parameters, whose handles may be released before it. */
+/* torch::optim's own. Owned: lt_optimizer_release. It shares the parameters, whose handles may be released before it.
+ * */
 typedef struct lt_optimizer lt_optimizer;
 
 lt_status lt_optimizer_sgd(lt_tensor* const* parameters, int64_t count, double learning_rate, double momentum,
                            double dampening, double weight_decay, int32_t nesterov, lt_optimizer** optimizer,
                            lt_error* err);
-lt_status lt_optimizer_adamw(lt_tensor* const* parameters, int64_t count, double learning_rate, double beta1, double beta2,
-                             double epsilon, double weight_decay, int32_t amsgrad, lt_optimizer** optimizer,
-                             lt_error* err);
+lt_status lt_optimizer_adamw(lt_tensor* const* parameters, int64_t count, double learning_rate, double beta1,
+                             double beta2, double epsilon, double weight_decay, int32_t amsgrad,
+                             lt_optimizer** optimizer, lt_error* err);
 lt_status lt_optimizer_step(lt_optimizer* optimizer, lt_error* err);
 /* set_to_none: not 0 to take the gradients away instead of filling them with zeros. */
 lt_status lt_optimizer_zero_grad(lt_optimizer* optimizer, int32_t set_to_none, lt_error* err);
@@ -231,15 +234,15 @@ lt_status lt_optimizer_set_learning_rate(lt_optimizer* optimizer, double learnin
 lt_status lt_optimizer_learning_rate(const lt_optimizer* optimizer, double* learning_rate, lt_error* err);
 void lt_optimizer_release(lt_optimizer* optimizer);
 
-/* ---- Devices ------------------------------------------------------------------------------------------------------ */
+/* ---- Devices ----------------------------------------------------------------------------------------------------- */
 
 /* How many devices of that type this libtorch sees here: 1 for the CPU, 0 where the build or the driver has none. */
 int32_t lt_device_count(int32_t type);
 /* Waits until `device` has nothing left to do. LT_UNSUPPORTED: no such device here. */
 lt_status lt_device_synchronize(lt_device device, lt_error* err);
 
-/* A queue of work on a device. Owned: lt_stream_release. On the CPU, where work is done when the call returns, a stream is
- * the one default stream, and an event is complete once recorded. */
+/* A queue of work on a device. Owned: lt_stream_release. On the CPU, where work is done when the call returns, a stream
+ * is the one default stream, and an event is complete once recorded. */
 typedef struct lt_stream lt_stream;
 lt_status lt_stream_current(lt_device device, lt_stream** stream, lt_error* err);
 /* One of libtorch's pool. */
@@ -265,26 +268,27 @@ lt_status lt_event_synchronize(const lt_event* event, lt_error* err);
 lt_status lt_event_elapsed(const lt_event* begin, const lt_event* end, double* milliseconds, lt_error* err);
 void lt_event_release(lt_event* event);
 
-/* ---- Collectives -------------------------------------------------------------------------------------------------- */
+/* ---- Collectives ------------------------------------------------------------------------------------------------- */
 
 /* A key-value store shared by all ranks (c10d::TCPStore). Owned: lt_store_release. Any thread. */
 typedef struct lt_store lt_store;
 
 /* Joins the store at host:port; is_server: not 0 for the one that also serves it, on `port` (0: a free one). world_size
- * -1: not known; wait_for_workers: not 0 lets the server wait until world_size clients are there.
- * LT_IO: the port is in use (named). LT_TIMEOUT: no server there in time. LT_NOT_FOUND: a host that does not resolve. */
+ * -1: not known; wait_for_workers: not 0 lets the server wait until world_size clients are there. LT_IO: the port is in
+ * use (named). LT_TIMEOUT: no server there in time. LT_NOT_FOUND: a host that does not resolve. */
 lt_status lt_store_tcp(const char* host, int32_t port, int32_t world_size, int32_t is_server, int32_t wait_for_workers,
                        int64_t timeout_milliseconds, lt_store** store, lt_error* err);
 /* The same store with `prefix` before each key, as a handle of its own. */
 lt_status lt_store_prefix(lt_store* store, const char* prefix, lt_store** prefixed, lt_error* err);
 int32_t lt_store_port(const lt_store* store);
 lt_status lt_store_set(lt_store* store, const char* key, const void* value, int64_t size, lt_error* err);
-/* Waits for the key, up to the timeout; writes up to `capacity` bytes to `value` and the whole size to `size`. */
+/* Waits for the key, up to the timeout (0: does not wait), without keeping other threads from the store; writes up to
+ * `capacity` bytes to `value` and the whole size to `size`. LT_TIMEOUT. */
 lt_status lt_store_get(lt_store* store, const char* key, int64_t timeout_milliseconds, void* value, int64_t capacity,
                        int64_t* size, lt_error* err);
 /* Adds to a counter that starts at 0, and writes the sum to `sum`. */
 lt_status lt_store_add(lt_store* store, const char* key, int64_t amount, int64_t* sum, lt_error* err);
-/* found: 1 where the key is there. Does not wait. */
+/* found: 1 where the key is there. Does not wait. (Where the server is gone, these give LT_PEER_FAILED or LT_IO.) */
 lt_status lt_store_check(lt_store* store, const char* key, int32_t* found, lt_error* err);
 void lt_store_release(lt_store* store);
 
@@ -300,18 +304,20 @@ typedef struct lt_process_group lt_process_group;
 /* A collective under way. Owned: lt_work_release, which does not wait. It keeps its tensors alive. */
 typedef struct lt_work lt_work;
 
-/* Connects `world_size` ranks by Gloo through `store` (which the group shares). `interface_host`: the address on which this
- * rank listens, NULL: the one that reaches the store's host. timeout: of connecting, and of collectives that name none.
- * LT_INVALID_ARGUMENT: rank not in 0 .. world_size-1. LT_TIMEOUT: a rank did not come. */
+/* Connects `world_size` ranks by Gloo through `store` (which the group shares). `interface_host`: the address on which
+ * this rank listens, NULL: the one that reaches the store's host. timeout: of connecting, and of collectives that name
+ * none. LT_INVALID_ARGUMENT: rank not in 0 .. world_size-1. LT_TIMEOUT: a rank did not come. */
 lt_status lt_process_group_gloo(lt_store* store, int32_t rank, int32_t world_size, const char* interface_host,
                                 int64_t timeout_milliseconds, lt_process_group** group, lt_error* err);
 int32_t lt_process_group_rank(const lt_process_group* group);
 int32_t lt_process_group_size(const lt_process_group* group);
+/* Waits until the collectives under way have ended, which takes at most their timeouts. */
 void lt_process_group_release(lt_process_group* group);
 
-/* Each collective starts, and returns a work handle; the result is there when lt_work_wait has returned LT_OK. Tensors must
- * be dense, and of one shape and dtype on all ranks. timeout_milliseconds <= 0: the group's.
- * LT_PEER_FAILED: a connection broke. LT_TIMEOUT. LT_INVALID_ARGUMENT. They come from the start or from the wait. */
+/* Each collective starts, and returns a work handle; the result is there when lt_work_wait has returned LT_OK. Tensors
+ * must be dense, and of one shape and dtype on all ranks; an average is of floating point. timeout_milliseconds <= 0:
+ * the group's. A collective that fails breaks the group: it is to be released. LT_PEER_FAILED: a connection broke.
+ * LT_TIMEOUT. LT_INVALID_ARGUMENT. They come from the start or from the wait. */
 lt_status lt_all_reduce(lt_process_group* group, lt_tensor* tensor, int32_t reduce_op, int64_t timeout_milliseconds,
                         lt_work** work, lt_error* err);
 lt_status lt_broadcast(lt_process_group* group, lt_tensor* tensor, int32_t root_rank, int64_t timeout_milliseconds,
@@ -331,19 +337,21 @@ lt_status lt_work_wait(lt_work* work, int64_t timeout_milliseconds, lt_error* er
 lt_status lt_work_query(const lt_work* work, int32_t* done, lt_error* err);
 void lt_work_release(lt_work* work);
 
-/* ---- Averaging of gradients --------------------------------------------------------------------------------------- */
+/* ---- Averaging of gradients -------------------------------------------------------------------------------------- */
 
-/* c10d::Reducer: averages the gradients of `parameters` over all ranks in buckets, while backward still runs. Owned:
- * lt_reducer_release, before the group's. */
+/* c10d::Reducer: averages the gradients of `parameters` over all ranks in buckets, while backward still runs. After
+ * that the gradients are views of the buckets: the next backward writes over one that has been kept. It does not make
+ * the parameters equal at first: lt_broadcast does. Owned: lt_reducer_release, before the group's. */
 typedef struct lt_reducer lt_reducer;
 
-/* Parameters in the same order on all ranks (checked). bucket_bytes: of each bucket, first_bucket_bytes: of the one that is
- * ready first; 0: PyTorch's 25 MiB and 1 MiB. find_unused_parameters: not 0 where some parameter may get no gradient in a
- * step. LT_INVALID_ARGUMENT: no parameter, one without requires_grad, or shapes that differ between ranks. */
+/* Parameters in the same order on all ranks (checked). bucket_bytes: of each bucket, first_bucket_bytes: of the one
+ * that is ready first; 0: PyTorch's 25 MiB and 1 MiB. find_unused_parameters: not 0 where some parameter may get no
+ * gradient in a step. LT_INVALID_ARGUMENT: no parameter, one without requires_grad, or shapes that differ between
+ * ranks. */
 lt_status lt_reducer_create(lt_process_group* group, lt_tensor* const* parameters, int64_t count, int64_t bucket_bytes,
                             int64_t first_bucket_bytes, int32_t find_unused_parameters, lt_reducer** reducer,
                             lt_error* err);
-/* Before each forward pass that is to be averaged. */
+/* Before each forward pass that is to be averaged; does nothing while the grad mode is off. */
 lt_status lt_reducer_prepare_forward(lt_reducer* reducer, lt_error* err);
 /* After the forward pass, with its outputs, before lt_tensor_backward, which then ends with averaged gradients. */
 lt_status lt_reducer_prepare_backward(lt_reducer* reducer, lt_tensor* const* outputs, int64_t count, lt_error* err);

@@ -23,6 +23,7 @@ public final class StateDict {
      * file appears when it is whole; one that was there is replaced.
      *
      * @throws StorageException where the disk does not take it
+     * @throws UnsupportedException for an unsigned dtype beyond 8 bits, which the format has no place for
      */
     public static void save(Path path, Map<String, Tensor> tensors) {
         Native frame = Native.get();
