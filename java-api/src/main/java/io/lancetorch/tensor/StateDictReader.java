@@ -1,6 +1,7 @@
 package io.lancetorch.tensor;
 
 import io.lancetorch.error.CorruptDataException;
+import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.LanceTorchException;
 import io.lancetorch.error.NotFoundException;
 import io.lancetorch.error.StorageException;
@@ -20,7 +21,6 @@ import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
 import net.razorvine.pickle.IObjectConstructor;
 import net.razorvine.pickle.Opcodes;
-import net.razorvine.pickle.PickleException;
 import net.razorvine.pickle.PickleUtils;
 import net.razorvine.pickle.Unpickler;
 
@@ -79,21 +79,15 @@ final class StateDictReader {
             reader.requireLittleEndian();
             result = reader.tensors(reader.unpickle(pickle));
             result.replaceAll((_, tensor) -> scope.moveToOuter(tensor));
+        } catch (InvalidArgumentException e) {
+            throw new CorruptDataException(path + " describes a tensor that cannot be: " + e.getMessage());
         } catch (LanceTorchException e) {
             throw e;
         } catch (ZipException e) {
             throw new CorruptDataException(path + " is no whole zip file, as torch.save writes it: " + e.getMessage());
         } catch (IOException e) {
             throw new StorageException("cannot read " + path + ": " + e.getMessage(), e);
-        } catch (PickleException
-                | IndexOutOfBoundsException
-                | ClassCastException
-                | NullPointerException
-                | IllegalArgumentException
-                | java.util.EmptyStackException
-                | java.util.NoSuchElementException
-                | ArithmeticException
-                | OutOfMemoryError e) {
+        } catch (RuntimeException | OutOfMemoryError | StackOverflowError e) {
             // The unpickler meets damaged bytes with whatever exception its own code runs into.
             throw new CorruptDataException(path + " has a data.pkl that is no state dict: " + e);
         }
@@ -225,6 +219,20 @@ final class StateDictReader {
                 case Opcodes.STACK_GLOBAL -> {
                     String name = (String) stack.pop();
                     pushGlobal((String) stack.pop(), name);
+                    return NO_RETURN_VALUE;
+                }
+                case Opcodes.EMPTY_DICT -> {
+                    // Here and below, the unpickler's own is a HashMap, which would forget the order.
+                    stack.add(new LinkedHashMap<>());
+                    return NO_RETURN_VALUE;
+                }
+                case Opcodes.SETITEMS -> {
+                    List<Object> items = stack.pop_all_since_marker();
+                    @SuppressWarnings("unchecked")
+                    Map<Object, Object> map = (Map<Object, Object>) stack.peek();
+                    for (int i = 0; i < items.size(); i += 2) {
+                        map.put(items.get(i), items.get(i + 1));
+                    }
                     return NO_RETURN_VALUE;
                 }
                 case Opcodes.BUILD -> {
