@@ -21,7 +21,8 @@ endif()
 # cargo itself knows what is out of date.
 add_custom_target(
   lance ALL
-  COMMAND "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${cargo_target_dir}" "${LANCETORCH_CARGO}" build --release --locked
+  COMMAND "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${cargo_target_dir}" "${LANCETORCH_CARGO}" build --release
+          --locked
   COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${built}" "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/liblancetorch_lance.so"
   BYPRODUCTS "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/liblancetorch_lance.so"
   WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}/native/lance"

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Defines the target lancetorch::libtorch, the variables LIBTORCH_VERSION ("2.10.0") and LIBTORCH_RUNTIME_DIRS (the folders
-# that a program needs on LD_LIBRARY_PATH), from
+# Defines the target lancetorch::libtorch, the variables LIBTORCH_VERSION ("2.10.0") and LIBTORCH_RUNTIME_DIRS (the
+# folders that a program needs on LD_LIBRARY_PATH), from
 #
 #  - LANCETORCH_LIBTORCH, where it is set: a folder with include/ and lib/, as a LibTorch archive and a pip installation
 #    have them. Headers and libraries are used as they lie there: TorchConfig.cmake would ask for a CUDA toolkit where
 #    libtorch was built with CUDA, and this shim needs none.
-#  - else JavaCPP's presets, which have the libraries but no headers. Those come out of PyPI's smallest wheel of the same
-#    version, by pip, once, into the user's cache.
+#  - else JavaCPP's presets, which have the libraries but no headers. Those come out of PyPI's smallest wheel of the
+#    same version, by pip, once, into the user's cache.
 
 set(LANCETORCH_PRESETS_TORCH_VERSION 2.10.0)
 set(LANCETORCH_PRESETS_PYTORCH 2.10.0-1.5.13)
@@ -54,8 +54,8 @@ function(lancetorch_fetch_torch_headers version result)
   endif()
 endfunction()
 
-# The folders of JavaCPP's unpacked libraries: Maven names them; by hand they are found where JavaCPP unpacks (its cache),
-# or are unpacked into ours from the local Maven repository.
+# The folders of JavaCPP's unpacked libraries: Maven names them; by hand they are found where JavaCPP unpacks (its
+# cache), or are unpacked into ours from the local Maven repository.
 function(lancetorch_find_presets result)
   if(LANCETORCH_PRESETS_DIR)
     set(${result} "${LANCETORCH_PRESETS_DIR}" PARENT_SCOPE)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Goes through torch.h as a C caller. Ranks are threads of this process, but where one has to die: that one is this program
- * once more, as `torch_c_test --dying-rank PORT`.
+ * Goes through torch.h as a C caller. Ranks are threads of this process, but where one has to die: that one is this
+ * program once more, as `torch_c_test --dying-rank PORT`.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -29,7 +29,7 @@ static double seconds(void) {
   return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* ---- Help --------------------------------------------------------------------------------------------------------- */
+/* ---- Help -------------------------------------------------------------------------------------------------------- */
 
 static lt_value none(void) { return (lt_value){.tag = LT_VALUE_NONE}; }
 static lt_value by_default(void) { return (lt_value){.tag = LT_VALUE_DEFAULT}; }
@@ -108,7 +108,7 @@ static void check_nothing_lives(void) {
   CHECK(lt_torch_live_bytes() == 0);
 }
 
-/* ---- The library -------------------------------------------------------------------------------------------------- */
+/* ---- The library ------------------------------------------------------------------------------------------------- */
 
 static void test_library(void) {
   lt_error err;
@@ -129,7 +129,7 @@ static void test_library(void) {
   lt_tensor_release_all(drawn, 2);
 }
 
-/* ---- Tensors ------------------------------------------------------------------------------------------------------ */
+/* ---- Tensors ----------------------------------------------------------------------------------------------------- */
 
 static void test_empty(void) {
   lt_error err;
@@ -305,7 +305,7 @@ static void test_from_memory(void) {
   CHECK(of.deleted == 2 && lt_torch_live_bytes() == 0);
 }
 
-/* ---- Operators ---------------------------------------------------------------------------------------------------- */
+/* ---- Operators --------------------------------------------------------------------------------------------------- */
 
 static void test_find(void) {
   lt_error err;
@@ -592,7 +592,7 @@ static void test_reentrance(void) {
   lt_tensor_release_all((lt_tensor*[]){alias, emptied}, 2);
 }
 
-/* ---- Autograd ----------------------------------------------------------------------------------------------------- */
+/* ---- Autograd ---------------------------------------------------------------------------------------------------- */
 
 static void test_autograd(void) {
   lt_error err;
@@ -657,7 +657,7 @@ static void test_autograd(void) {
   lt_tensor_release_all((lt_tensor*[]){w, square, weight, grad, wrong, whole, detached, silent}, 8);
 }
 
-/* ---- Optimizers --------------------------------------------------------------------------------------------------- */
+/* ---- Optimizers -------------------------------------------------------------------------------------------------- */
 
 static lt_tensor* parameter(int64_t count) {
   lt_error err;
@@ -737,7 +737,7 @@ static void test_optimizers(void) {
   lt_tensor_release_all((lt_tensor*[]){w, product}, 2);
 }
 
-/* ---- Devices ------------------------------------------------------------------------------------------------------ */
+/* ---- Devices ----------------------------------------------------------------------------------------------------- */
 
 static void test_device(lt_device device) {
   lt_error err;
@@ -796,7 +796,7 @@ static void test_devices(void) {
   CHECK_FAILS(LT_INVALID_ARGUMENT, "stream is NULL", lt_stream_synchronize(NULL, &err));
 }
 
-/* ---- State dicts -------------------------------------------------------------------------------------------------- */
+/* ---- State dicts ------------------------------------------------------------------------------------------------- */
 
 static int files_in(const char* folder) {
   int count = 0;
@@ -865,7 +865,7 @@ static void test_state_dict(void) {
   lt_tensor_release_all(all, 11);
 }
 
-/* ---- Collectives -------------------------------------------------------------------------------------------------- */
+/* ---- Collectives ------------------------------------------------------------------------------------------------- */
 
 static lt_store* serve(void) {
   lt_error err;
@@ -1073,8 +1073,9 @@ static void use_collectives(lt_process_group* group, int32_t rank) {
   CHECK(floats(image)[3] == 13);
   lt_tensor_release_all((lt_tensor*[]){image, gathered[0], gathered[1]}, 3);
 
-  static const int32_t moved[] = {LT_DTYPE_BOOL, LT_DTYPE_INT16, LT_DTYPE_UINT8, LT_DTYPE_INT64, LT_DTYPE_BFLOAT16};
-  for (int i = 0; i < 5; i++) {
+  static const int32_t moved[] = {LT_DTYPE_BOOL,   LT_DTYPE_INT16,  LT_DTYPE_UINT8,  LT_DTYPE_INT64,
+                                  LT_DTYPE_UINT16, LT_DTYPE_UINT32, LT_DTYPE_UINT64, LT_DTYPE_BFLOAT16};
+  for (int i = 0; i < COUNT(moved); i++) {
     int64_t three[] = {3};
     lt_tensor* values = empty(moved[i], three, 1);
     lt_tensor* both[2] = {empty(moved[i], three, 1), empty(moved[i], three, 1)};
@@ -1257,7 +1258,7 @@ static void test_dying_peer(void) {
   lt_store_release(store);
 }
 
-/* ---- Averaging of gradients --------------------------------------------------------------------------------------- */
+/* ---- Averaging of gradients -------------------------------------------------------------------------------------- */
 
 #define INPUTS 3
 #define HIDDEN 300
@@ -1365,7 +1366,7 @@ static void test_reducer(void) {
   run_two_ranks(train_rank);
 }
 
-/* ------------------------------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------------------------ */
 
 static const struct {
   const char* name;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Streams and events of any device, through c10's device-generic guards. The CPU's guard has neither, so here the CPU does
-// its work at once: a stream has nothing left to do, and an event is complete once recorded.
+// Streams and events of any device, through c10's device-generic guards. The CPU's guard has neither, so here the CPU
+// does its work at once: a stream has nothing left to do, and an event is complete once recorded.
 #include <ATen/core/Tensor.h>
 #include <c10/core/Event.h>
 #include <c10/core/Stream.h>

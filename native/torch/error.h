@@ -26,7 +26,8 @@ class Failure final : public std::exception {
 
 [[noreturn]] void fail(lt_status code, std::string message);
 
-// Fills `err` from the exception that is being handled: call it in a catch block alone. `where` comes first in the message.
+// Fills `err` from the exception that is being handled: call it in a catch block alone. `where` comes first in the
+// message.
 lt_status report(lt_error* err, const char* where) noexcept;
 
 inline lt_status succeed(lt_error* err) noexcept {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An lt_tensor* IS a counted reference to a c10::TensorImpl: the address of the impl, with one count that belongs to the
-// handle. So a handle costs no allocation of its own.
+// An lt_tensor* IS a counted reference to a c10::TensorImpl: the address of the impl, with one count that belongs to
+// the handle. So a handle costs no allocation of its own.
 #ifndef LANCETORCH_TORCH_HANDLE_H
 #define LANCETORCH_TORCH_HANDLE_H
 

@@ -439,8 +439,8 @@ lt_value to_value(c10::IValue&& value) {
   return result;
 }
 
-// The stack of a call. A thread keeps its memory from one call to the next; a call within a call (a deleter that computes)
-// finds it taken, and makes its own.
+// The stack of a call. A thread keeps its memory from one call to the next; a call within a call (a deleter that
+// computes) finds it taken, and makes its own.
 class Frame final {
  public:
   Frame() : stack(std::move(spare)) { stack.clear(); }

@@ -50,13 +50,19 @@ c10d::ReduceOp to_gloo(int32_t reduce_op) {
 static_assert(LT_REDUCE_SUM == c10d::ReduceOp::SUM && LT_REDUCE_PRODUCT == c10d::ReduceOp::PRODUCT &&
               LT_REDUCE_MINIMUM == c10d::ReduceOp::MIN && LT_REDUCE_MAXIMUM == c10d::ReduceOp::MAX);
 
-// Gloo moves no bool and no int16. To move bytes without computing, another dtype of the same size does as well.
+// Gloo moves no bool, no int16 and no wide unsigned integers. To move bytes without computing, another dtype of the
+// same size does as well.
 at::Tensor as_moved(const at::Tensor& tensor) {
   switch (tensor.scalar_type()) {
     case c10::kBool:
       return tensor.view(c10::kByte);
     case c10::kShort:
+    case c10::kUInt16:
       return tensor.view(c10::kHalf);
+    case c10::kUInt32:
+      return tensor.view(c10::kInt);
+    case c10::kUInt64:
+      return tensor.view(c10::kLong);
     default:
       return tensor;
   }

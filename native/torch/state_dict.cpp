@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+//
 // torch.save's file of a dict name -> tensor: a zip archive with data.pkl, which names the tensors, and one record for
 // the bytes of each storage. libtorch's Pickler writes it such that Python's weights_only=True takes it, if it does not
 // tag the types of containers (torch::pickle_save does).

@@ -116,8 +116,8 @@ lt_status lt_store_get(lt_store* store, const char* key, int64_t timeout_millise
     require(timeout_milliseconds >= 0, "timeout_milliseconds is negative");
     require(capacity >= 0, "capacity is negative");
     require(capacity == 0 || value != nullptr, "value is NULL, and its capacity is not 0");
-    // Asks again and again rather than by Store::wait, which holds the store's one connection: a thread that waits for a
-    // key would keep out the thread that is to set it.
+    // Asks again and again rather than by Store::wait, which holds the store's one connection: a thread that waits for
+    // a key would keep out the thread that is to set it.
     steady_clock::time_point begin = steady_clock::now();
     std::chrono::microseconds pause(100);
     while (!store->store->check({key})) {

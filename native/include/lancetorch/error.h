@@ -42,7 +42,7 @@ typedef int32_t lt_status;
 /* Owned by the caller, who may reuse it for any number of calls from one thread at a time. */
 typedef struct lt_error {
   lt_status code;
-  int32_t detail; /* a row, where a function says so; else -1 */
+  int32_t detail;                      /* a row, where a function says so; else -1 */
   char message[LT_ERROR_MESSAGE_SIZE]; /* ends with NUL, cut at a character where too long */
 } lt_error;
 

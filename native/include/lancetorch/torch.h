@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
+ *
  * libtorch for lancetorch: tensors, operators, autograd, optimizers, devices and collectives. error.h has the rules
  * that hold for every function here. A shim is compiled for one libtorch version and works with that one alone.
  *
@@ -120,8 +121,8 @@ lt_status lt_tensor_info_get(const lt_tensor* tensor, lt_tensor_info* info, lt_e
 /* Copies the values of `source` into `target`, with broadcasting, across dtypes and devices. */
 lt_status lt_tensor_copy(lt_tensor* target, const lt_tensor* source, int32_t non_blocking, lt_error* err);
 
-/* `tensor` on `device` as `dtype` (-1: as it is) in `memory_format`; the same tensor where nothing changes and copy is
- * 0. */
+/* `tensor` on `device` as `dtype` (-1: as it is) in `memory_format`; the same tensor where nothing changes and
+ * copy is 0. */
 lt_status lt_tensor_to(const lt_tensor* tensor, lt_device device, int32_t dtype, int32_t non_blocking, int32_t copy,
                        int32_t memory_format, lt_tensor** result, lt_error* err);
 
@@ -184,9 +185,9 @@ const char* lt_op_schema(const lt_op* op);
 /* Calls `op` with `argument_count` arguments in the schema's order; missing ones at the end take the schema's defaults.
  * Writes the results to `results` (room for result_capacity) and their number to `result_count`. A tensor among them is
  * owned, also one that is the same as an argument; a list of tensors is an array (lt_value_free frees the array, not
- * the tensors in it) of owned ones; an undefined tensor is LT_VALUE_NONE. LT_INVALID_ARGUMENT: a value that does not
- * fit the schema (named), shapes or dtypes that do not match (libtorch's words). LT_OUT_OF_MEMORY. LT_UNSUPPORTED: an
- * operator that this device has not. */
+ * the tensors in it) of owned ones; an undefined tensor is LT_VALUE_NONE.
+ * LT_INVALID_ARGUMENT: a value that does not fit the schema (named), shapes or dtypes that do not match (libtorch's
+ * words). LT_OUT_OF_MEMORY. LT_UNSUPPORTED: an operator that this device has not. */
 lt_status lt_op_call(const lt_op* op, const lt_value* arguments, int32_t argument_count, lt_value* results,
                      int32_t result_capacity, int32_t* result_count, lt_error* err);
 
@@ -217,8 +218,7 @@ int32_t lt_grad_mode(void);
 
 /* ---- Optimizers -------------------------------------------------------------------------------------------------- */
 
-/* torch::optim's own. Owned: lt_optimizer_release. It shares the parameters, whose handles may be released before it.
- * */
+/* torch::optim's own. It shares the parameters, whose handles may be released before it. Owned: lt_optimizer_release. */
 typedef struct lt_optimizer lt_optimizer;
 
 lt_status lt_optimizer_sgd(lt_tensor* const* parameters, int64_t count, double learning_rate, double momentum,
@@ -274,8 +274,8 @@ void lt_event_release(lt_event* event);
 typedef struct lt_store lt_store;
 
 /* Joins the store at host:port; is_server: not 0 for the one that also serves it, on `port` (0: a free one). world_size
- * -1: not known; wait_for_workers: not 0 lets the server wait until world_size clients are there. LT_IO: the port is in
- * use (named). LT_TIMEOUT: no server there in time. LT_NOT_FOUND: a host that does not resolve. */
+ * -1: not known; wait_for_workers: not 0 lets the server wait until world_size clients are there.
+ * LT_IO: the port is in use (named). LT_TIMEOUT: no server there in time. LT_NOT_FOUND: the host does not resolve. */
 lt_status lt_store_tcp(const char* host, int32_t port, int32_t world_size, int32_t is_server, int32_t wait_for_workers,
                        int64_t timeout_milliseconds, lt_store** store, lt_error* err);
 /* The same store with `prefix` before each key, as a handle of its own. */
@@ -306,7 +306,8 @@ typedef struct lt_work lt_work;
 
 /* Connects `world_size` ranks by Gloo through `store` (which the group shares). `interface_host`: the address on which
  * this rank listens, NULL: the one that reaches the store's host. timeout: of connecting, and of collectives that name
- * none. LT_INVALID_ARGUMENT: rank not in 0 .. world_size-1. LT_TIMEOUT: a rank did not come. */
+ * none. It needs a store or a prefix of its own: a second group must not use the same keys.
+ * LT_INVALID_ARGUMENT: rank not in 0 .. world_size-1. LT_TIMEOUT: a rank did not come. */
 lt_status lt_process_group_gloo(lt_store* store, int32_t rank, int32_t world_size, const char* interface_host,
                                 int64_t timeout_milliseconds, lt_process_group** group, lt_error* err);
 int32_t lt_process_group_rank(const lt_process_group* group);
@@ -316,8 +317,8 @@ void lt_process_group_release(lt_process_group* group);
 
 /* Each collective starts, and returns a work handle; the result is there when lt_work_wait has returned LT_OK. Tensors
  * must be dense, and of one shape and dtype on all ranks; an average is of floating point. timeout_milliseconds <= 0:
- * the group's. A collective that fails breaks the group: it is to be released. LT_PEER_FAILED: a connection broke.
- * LT_TIMEOUT. LT_INVALID_ARGUMENT. They come from the start or from the wait. */
+ * the group's. A collective that fails breaks the group: it is to be released.
+ * LT_PEER_FAILED: a connection broke. LT_TIMEOUT. LT_INVALID_ARGUMENT. They come from the start or from the wait. */
 lt_status lt_all_reduce(lt_process_group* group, lt_tensor* tensor, int32_t reduce_op, int64_t timeout_milliseconds,
                         lt_work** work, lt_error* err);
 lt_status lt_broadcast(lt_process_group* group, lt_tensor* tensor, int32_t root_rank, int64_t timeout_milliseconds,
@@ -346,8 +347,8 @@ typedef struct lt_reducer lt_reducer;
 
 /* Parameters in the same order on all ranks (checked). bucket_bytes: of each bucket, first_bucket_bytes: of the one
  * that is ready first; 0: PyTorch's 25 MiB and 1 MiB. find_unused_parameters: not 0 where some parameter may get no
- * gradient in a step. LT_INVALID_ARGUMENT: no parameter, one without requires_grad, or shapes that differ between
- * ranks. */
+ * gradient in a step.
+ * LT_INVALID_ARGUMENT: no parameter, one without requires_grad, or shapes that differ between ranks (all are told). */
 lt_status lt_reducer_create(lt_process_group* group, lt_tensor* const* parameters, int64_t count, int64_t bucket_bytes,
                             int64_t first_bucket_bytes, int32_t find_unused_parameters, lt_reducer** reducer,
                             lt_error* err);
