@@ -150,13 +150,13 @@ abstract class ColumnBuilder {
             }
             if (value instanceof Number number) {
                 long integer = number.longValue();
+                boolean whole = !(value instanceof Double || value instanceof Float);
                 boolean fits =
                         switch (field.format()) {
-                            case "C" -> integer >= -128 && integer <= 255;
+                            case "C" -> whole && integer >= -128 && integer <= 255;
                             case "e" -> value instanceof Short;
-                            case "i" ->
-                                integer == (int) integer && !(value instanceof Double || value instanceof Float);
-                            case "l" -> !(value instanceof Double || value instanceof Float);
+                            case "i" -> whole && integer == (int) integer;
+                            case "l" -> whole;
                             default -> true;
                         };
                 if (!fits) {
