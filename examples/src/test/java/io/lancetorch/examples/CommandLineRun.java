@@ -1,0 +1,45 @@
+package io.lancetorch.examples;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+
+/** Runs the commands as a user's shell would, in a JVM of their own. */
+final class CommandLineRun {
+    private CommandLineRun() {}
+
+    record Result(int status, String output) {}
+
+    static Result run(Map<String, String> environment, String... arguments) throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--enable-native-access=ALL-UNNAMED",
+                "-XX:+UseSerialGC",
+                "-Djava.awt.headless=true",
+                "-Dlancetorch.native=" + System.getProperty("lancetorch.native"),
+                "-classpath",
+                System.getProperty("java.class.path"),
+                "io.lancetorch.examples.Main"));
+        command.addAll(List.of(arguments));
+        var builder = new ProcessBuilder(command).redirectErrorStream(true);
+        builder.environment().keySet().removeAll(List.of("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"));
+        builder.environment().putAll(environment);
+        Process process = builder.start();
+        var output = new StringBuilder();
+        try (BufferedReader reader = process.inputReader()) {
+            reader.lines().forEach(line -> output.append(line).append('\n'));
+        }
+        assertThat(process.waitFor(5, TimeUnit.MINUTES)).isTrue();
+        return new Result(process.exitValue(), output.toString());
+    }
+
+    static Result run(String... arguments) throws IOException, InterruptedException {
+        return run(Map.of(), arguments);
+    }
+}

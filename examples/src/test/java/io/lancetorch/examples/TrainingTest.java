@@ -1,0 +1,190 @@
+package io.lancetorch.examples;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.lancetorch.examples.CommandLineRun.Result;
+import io.lancetorch.lance.LanceDataset;
+import io.lancetorch.tensor.StateDict;
+import io.lancetorch.tensor.Tensor;
+import io.lancetorch.tensor.TensorScope;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The main job, end to end: a dataset, two ranks, a trained model. */
+class TrainingTest {
+    @TempDir
+    private static Path folder;
+
+    private static String dataset;
+
+    @BeforeAll
+    static void createDataset() throws Exception {
+        dataset = folder.resolve("shapes.lance").toString();
+        Result result = CommandLineRun.run("create-dataset", dataset, "--images", "330", "--fragment-size", "100");
+        assertThat(result.status()).as(result.output()).isZero();
+    }
+
+    private static List<JsonNode> metrics(Path file) throws Exception {
+        List<JsonNode> lines = new ArrayList<>();
+        for (String line : Files.readAllLines(file)) {
+            lines.add(new ObjectMapper().readTree(line));
+        }
+        return lines;
+    }
+
+    @Test
+    void theDatasetHasTheRowsFragmentsAndClassNamesThatWereAskedFor() {
+        try (LanceDataset opened = LanceDataset.open(dataset)) {
+            assertThat(opened.countRows()).isEqualTo(330);
+            assertThat(opened.fragments()).hasSize(4);
+            assertThat(opened.schema().names()).containsExactly("image", "label");
+            assertThat(opened.schema().metadata().get("classes")).startsWith("[\"disc\",");
+        }
+    }
+
+    @Test
+    void twoRanksTrainTogetherAndSayWhatTheyDid() throws Exception {
+        Path file = folder.resolve("metrics.jsonl");
+        Path model = folder.resolve("model.pt");
+        Result result = CommandLineRun.run(
+                "train",
+                dataset,
+                "--nproc-per-node",
+                "2",
+                "--epochs",
+                "2",
+                "--lr",
+                "0.01",
+                "--batch-size",
+                "32",
+                "--image-size",
+                "32",
+                "--val-fraction",
+                "0.2",
+                "--metrics",
+                file.toString(),
+                "--save",
+                model.toString());
+        assertThat(result.status()).as(result.output()).isZero();
+        List<JsonNode> epochs = metrics(file);
+        assertThat(epochs).hasSize(2);
+        for (int i = 0; i < 2; i++) {
+            JsonNode epoch = epochs.get(i);
+            assertThat(epoch.get("epoch").asInt()).isEqualTo(i);
+            assertThat(epoch.get("world_size").asInt()).isEqualTo(2);
+            assertThat(epoch.get("images_seen").asInt()
+                            + epoch.get("val_images").asInt())
+                    .isEqualTo(330);
+            assertThat(epoch.get("images_per_second").asDouble()).isPositive();
+            assertThat(epoch.get("epoch_seconds").asDouble()).isPositive();
+            assertThat(epoch.get("data_wait_fraction").asDouble()).isBetween(0.0, 1.0);
+            assertThat(epoch.get("val_accuracy").asDouble()).isBetween(0.0, 1.0);
+        }
+        assertThat(epochs.get(1).get("loss").asDouble())
+                .isLessThan(epochs.get(0).get("loss").asDouble());
+        try (var _ = new TensorScope()) {
+            Map<String, Tensor> tensors = StateDict.load(model);
+            assertThat(tensors).hasSize(122);
+            assertThat(tensors.get("layer4.1.bn2.num_batches_tracked").itemLong())
+                    .isEqualTo(10);
+            assertThat(tensors.get("fc.weight").shape()).containsExactly(10, 512);
+        }
+        Result again = CommandLineRun.run(
+                "train", dataset, "--no-ddp", "--epochs", "0", "--weights", model.toString(), "--image-size", "32");
+        assertThat(again.status()).as(again.output()).isZero();
+    }
+
+    @Test
+    void theSameSeedGivesTheSameLoss() throws Exception {
+        List<Double> losses = new ArrayList<>();
+        for (int run = 0; run < 2; run++) {
+            Path file = folder.resolve("seed" + run + ".jsonl");
+            Result result = CommandLineRun.run(
+                    "train",
+                    dataset,
+                    "--no-ddp",
+                    "--epochs",
+                    "1",
+                    "--batch-size",
+                    "64",
+                    "--image-size",
+                    "32",
+                    "--seed",
+                    "3",
+                    "--metrics",
+                    file.toString());
+            assertThat(result.status()).as(result.output()).isZero();
+            losses.add(metrics(file).getFirst().get("loss").asDouble());
+        }
+        assertThat(losses.get(0)).isEqualTo(losses.get(1));
+    }
+
+    @Test
+    void theClothingPhotosAreEachSeenOnceAnEpochByTwoRanks() throws Exception {
+        Path photos = Path.of(System.getProperty("lancetorch.root")).resolveSibling("shared/data/clothing");
+        Assumptions.assumeTrue(Files.isDirectory(photos), "no photos at " + photos);
+        String clothing = folder.resolve("clothing.lance").toString();
+        Result created = CommandLineRun.run("create-dataset", photos.toString(), clothing, "--fragment-size", "300");
+        assertThat(created.status()).as(created.output()).isZero();
+        for (String sampler : List.of("sharded_batch", "sharded-fragment")) {
+            Path file = folder.resolve(sampler + ".jsonl");
+            Result result = CommandLineRun.run(
+                    "train",
+                    clothing,
+                    "--epochs",
+                    "2",
+                    "--lr",
+                    "0.01",
+                    "--batch-size",
+                    "50",
+                    "--image-size",
+                    "32",
+                    "--sampler",
+                    sampler,
+                    "--metrics",
+                    file.toString());
+            assertThat(result.status()).as(result.output()).isZero();
+            List<JsonNode> epochs = metrics(file);
+            assertThat(epochs)
+                    .allSatisfy(epoch ->
+                            assertThat(epoch.get("images_seen").asInt()).isEqualTo(1000));
+            assertThat(epochs.get(1).get("loss").asDouble())
+                    .isLessThan(epochs.get(0).get("loss").asDouble());
+        }
+    }
+
+    @Test
+    void wrongUseIsToldInALineAndNotByATrace() throws Exception {
+        Result typo = CommandLineRun.run("train", "--epochz", "3");
+        assertThat(typo.status()).isEqualTo(2);
+        assertThat(typo.output()).contains("--epochz").contains("--epochs");
+        Result missing =
+                CommandLineRun.run("train", folder.resolve("none.lance").toString(), "--no-ddp");
+        assertThat(missing.status()).isEqualTo(1);
+        assertThat(missing.output()).contains("none.lance").doesNotContain("\tat ");
+        Result sampler = CommandLineRun.run("train", dataset, "--sampler", "random");
+        assertThat(sampler.status()).isEqualTo(2);
+        assertThat(sampler.output()).contains("sharded_batch");
+        Result twice = CommandLineRun.run("create-dataset", dataset);
+        assertThat(twice.status()).isEqualTo(1);
+        assertThat(twice.output()).contains("already");
+        Result rank = CommandLineRun.run(
+                Map.of("RANK", "2", "WORLD_SIZE", "2", "MASTER_ADDR", "127.0.0.1", "MASTER_PORT", "29999"),
+                "train",
+                dataset);
+        assertThat(rank.status()).isEqualTo(1);
+        assertThat(rank.output()).contains("RANK is 2");
+        Result address = CommandLineRun.run(Map.of("RANK", "0", "WORLD_SIZE", "1"), "train", dataset);
+        assertThat(address.status()).isEqualTo(1);
+        assertThat(address.output()).contains("MASTER_ADDR");
+    }
+}

@@ -1,0 +1,25 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Tests the native code that build/native has: the C callers by ctest, once more with the C++ shim under ASan and UBSan, and
+# the Rust shim's format, lints and tests. The lints run while the tests compile, so that Lance is compiled once only.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { printf '\n==== %s\n' "$*"; }
+
+say "C callers of both headers"
+ctest --test-dir build/native --output-on-failure
+
+say "the same under ASan and UBSan"
+cmake --preset sanitize
+cmake --build --preset sanitize
+ctest --preset sanitize
+
+cd native/lance
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/lancetorch/cargo}"
+say "Rust: format"
+cargo fmt --check
+say "Rust: clippy, and tests"
+RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS="-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__" \
+    cargo test --release --locked
