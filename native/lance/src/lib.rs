@@ -14,17 +14,17 @@
 // Every pointer an export takes is governed by the ownership rules of error.h and lance.h.
 #![allow(clippy::missing_safety_doc)]
 
-pub mod abi;
-pub mod column;
-pub mod dataset;
-pub mod error;
-pub mod export;
-pub mod image;
-pub mod live;
-pub mod runtime;
-pub mod scan;
-pub mod take;
-pub mod write;
+mod abi;
+mod column;
+mod dataset;
+mod error;
+mod export;
+mod image;
+mod live;
+mod runtime;
+mod scan;
+mod take;
+mod write;
 
 #[cfg(test)]
 mod testing;

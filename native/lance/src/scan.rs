@@ -666,7 +666,7 @@ impl Steps {
             // The next run's reading starts before this one is through.
             .buffered(2)
             .try_flatten()
-            .map_ok(|pending| spawn(pending))
+            .map_ok(spawn)
             .try_buffered(read_ahead)
             .boxed()
     }
@@ -1676,7 +1676,7 @@ mod tests {
                 random = random
                     .wrapping_mul(6364136223846793005)
                     .wrapping_add(1442695040888963407);
-                if (random >> 40) % 3 == 0 {
+                if (random >> 40).is_multiple_of(3) {
                     deleted.push(row);
                 }
             }
