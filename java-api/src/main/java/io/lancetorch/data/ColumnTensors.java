@@ -27,20 +27,19 @@ public final class ColumnTensors {
         List<Long> shape = new ArrayList<>();
         shape.add(column.length());
         Column values = column;
-        long first = column.offset();
-        requireNoNull(column, column);
+        long begin = 0;
+        long count = column.length();
+        requireNoNull(column, begin, count, 1, column);
         while (values.field().listSize() >= 0) {
             int size = values.field().listSize();
             shape.add((long) size);
-            values = values.child(0);
-            first = first * size + values.offset();
-            requireNoNull(values, column);
-        }
-        long[] sizes = shape.stream().mapToLong(Long::longValue).toArray();
-        long count = 1;
-        for (long size : sizes) {
+            begin = Math.multiplyExact(values.offset() + begin, size);
             count = Math.multiplyExact(count, size);
+            values = values.child(0);
+            requireNoNull(values, begin, count, count / Math.max(1, column.length()), column);
         }
+        long first = values.offset() + begin;
+        long[] sizes = shape.stream().mapToLong(Long::longValue).toArray();
         if (values.field().format().equals("b")) {
             Tensor tensor = Tensor.empty(DType.BOOL, sizes);
             if (count > 0) {
@@ -65,19 +64,26 @@ public final class ColumnTensors {
         }
     }
 
-    private static void requireNoNull(Column values, Column column) {
-        if (values.nullCount() == 0) {
+    /** Of {@code values}, {@code begin} to {@code begin + count} - 1 must not be null; {@code perRow} of them are a row's. */
+    private static void requireNoNull(Column values, long begin, long count, long perRow, Column column) {
+        if (count == 0 || values.nullCount() == 0) {
             return;
         }
+        long nulls = 0;
         long row = 0;
-        while (!values.isNull(row)) {
-            row++;
+        for (long i = count - 1; i >= 0; i--) {
+            if (values.isNull(begin + i)) {
+                nulls++;
+                row = i / perRow;
+            }
         }
-        throw new CorruptDataException(
-                "column " + column.field().name() + " has " + values.nullCount() + " nulls, the first at "
-                        + (values == column ? "row " : "value ") + row
-                        + " of the batch, and a tensor cannot hold one: filter them out, or give the column a function",
-                row);
+        if (nulls > 0) {
+            throw new CorruptDataException(
+                    "column " + column.field().name() + " has " + nulls + " nulls, the first in row " + row
+                            + " of the batch, and a tensor cannot hold one: filter them out, or give the column a"
+                            + " function",
+                    row);
+        }
     }
 
     /** Throws what {@link #alias} would throw for a column of that type. */
