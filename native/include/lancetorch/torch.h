@@ -218,7 +218,7 @@ int32_t lt_grad_mode(void);
 
 /* ---- Optimizers -------------------------------------------------------------------------------------------------- */
 
-/* torch::optim's own. It shares the parameters, whose handles may be released before it. Owned: lt_optimizer_release. */
+/* torch::optim's own. It shares the parameters, whose handles may be released before. Owned: lt_optimizer_release. */
 typedef struct lt_optimizer lt_optimizer;
 
 lt_status lt_optimizer_sgd(lt_tensor* const* parameters, int64_t count, double learning_rate, double momentum,
