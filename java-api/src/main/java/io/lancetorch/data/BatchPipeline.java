@@ -5,19 +5,19 @@ import io.lancetorch.error.InternalException;
 import io.lancetorch.lance.RecordBatch;
 import io.lancetorch.lance.Scan;
 import io.lancetorch.tensor.Tensor;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.ThreadFactory;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -34,8 +34,10 @@ final class BatchPipeline implements AutoCloseable {
     private final BlockingQueue<Pending> queue;
     private final Semaphore permits;
     private final ExecutorService decoders;
+    private final List<Thread> decoderThreads = new CopyOnWriteArrayList<>();
     private final Thread reader;
     private int taken;
+    private final AtomicBoolean closed = new AtomicBoolean();
     private volatile boolean closing;
 
     /** A step's tensors and the tasks that fill them; or what the reader has failed with. */
@@ -63,8 +65,11 @@ final class BatchPipeline implements AutoCloseable {
         permits = new Semaphore(prefetch);
         int number = COUNTER.incrementAndGet();
         var decoderNumber = new AtomicInteger();
-        ThreadFactory factory =
-                task -> daemon(task, "lancetorch-decode-" + number + "-" + decoderNumber.incrementAndGet());
+        ThreadFactory factory = task -> {
+            Thread thread = daemon(task, "lancetorch-decode-" + number + "-" + decoderNumber.incrementAndGet());
+            decoderThreads.add(thread);
+            return thread;
+        };
         decoders = Executors.newFixedThreadPool(decodeThreads, factory);
         reader = daemon(this::read, "lancetorch-read-" + number);
         reader.start();
@@ -85,13 +90,13 @@ final class BatchPipeline implements AutoCloseable {
                 if (records == null) {
                     throw new InternalException("the scan ended at step " + step + " of " + plan.steps());
                 }
-                Pending pending = start(step, records);
-                queue.put(pending);
+                // There is room, by the permit; and `put` would throw the batch away where close interrupts.
+                queue.add(start(step, records));
             }
         } catch (InterruptedException e) {
             // Only close interrupts this thread, and nobody waits for its batches then.
         } catch (Throwable e) {
-            queue.offer(new Pending(null, Map.of(), List.of(), e));
+            queue.add(new Pending(null, Map.of(), List.of(), e));
         }
     }
 
@@ -189,26 +194,30 @@ final class BatchPipeline implements AutoCloseable {
     /** Ends the threads and frees what nobody took. */
     @Override
     public void close() {
-        if (closing) {
+        if (!closed.compareAndSet(false, true)) {
             return;
         }
         closing = true;
         scan.cancel();
         reader.interrupt();
+        awaitEnd(reader);
+        List<Pending> left = new ArrayList<>();
+        queue.drainTo(left);
+        left.forEach(Pending::discard);
+        queue.add(new Pending(null, Map.of(), List.of(), closedWhileWaiting()));
+        decoders.shutdown();
+        decoderThreads.forEach(BatchPipeline::awaitEnd);
+    }
+
+    private static void awaitEnd(Thread thread) {
         boolean interrupted = false;
-        while (reader.isAlive()) {
+        while (thread.isAlive()) {
             try {
-                reader.join();
+                thread.join();
             } catch (InterruptedException e) {
                 interrupted = true;
             }
         }
-        Deque<Pending> left = new ArrayDeque<>(queue);
-        queue.clear();
-        left.forEach(Pending::discard);
-        queue.add(new Pending(null, Map.of(), List.of(), closedWhileWaiting()));
-        decoders.shutdown();
-        decoders.close();
         if (interrupted) {
             Thread.currentThread().interrupt();
         }

@@ -266,12 +266,18 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         var iterator = new BatchIterator(new BatchPipeline(
                 plan, scan.open(), new BatchAssembler(images, functions, plan, decodeNanos), decodeThreads, prefetch));
         open.add(iterator);
+        if (closed) {
+            iterator.end();
+            throw new IllegalStateException("this DataLoader is closed");
+        }
         return iterator;
     }
 
     private final class BatchIterator implements Iterator<Batch> {
         private final BatchPipeline pipeline;
+        private volatile Thread consumer;
         private Batch current;
+        private boolean ended;
 
         BatchIterator(BatchPipeline pipeline) {
             this.pipeline = pipeline;
@@ -283,7 +289,7 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             if (closed) {
                 throw new IllegalStateException("this DataLoader is closed");
             }
-            if (pipeline.hasNext()) {
+            if (!ended && pipeline.hasNext()) {
                 return true;
             }
             end();
@@ -295,10 +301,12 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             if (!hasNext()) {
                 throw new NoSuchElementException();
             }
+            consumer = Thread.currentThread();
             long start = System.nanoTime();
             try {
                 current = pipeline.next();
             } catch (RuntimeException | Error e) {
+                ended = true;
                 end();
                 throw e;
             }
@@ -319,15 +327,27 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             open.remove(this);
             pipeline.close();
         }
+
+        /** Frees the batch in use, unless another thread may be reading it now: that one does so when it goes on. */
+        void letGoUnlessInUse() {
+            Thread thread = consumer;
+            if (thread == null || thread == Thread.currentThread() || !thread.isAlive()) {
+                letGo();
+            }
+        }
     }
 
-    /** Ends all iterations and their threads; batches that were detached live on. A second close does nothing. */
+    /**
+     * Ends all iterations and their threads; batches that were detached live on. Any thread: the one that iterates gets a
+     * {@link CancelledException} where it waits, and its batch in use is freed when it asks for the next one. A second close
+     * does nothing.
+     */
     @Override
     public void close() {
         closed = true;
         for (BatchIterator iterator : open) {
             iterator.end();
-            iterator.letGo();
+            iterator.letGoUnlessInUse();
         }
     }
 }
