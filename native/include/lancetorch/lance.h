@@ -46,7 +46,7 @@ typedef struct lt_dataset lt_dataset;
 
 typedef struct lt_fragment {
   uint64_t id;
-  uint64_t rows;         /* without the deleted ones */
+  uint64_t rows; /* without the deleted ones */
   uint64_t deleted_rows;
 } lt_fragment;
 
@@ -93,15 +93,16 @@ typedef struct lt_scan_options {
   const char* filter;         /* an SQL expression, or NULL */
   const lt_row_range* ranges; /* in the order in which to read, repeats allowed; NULL for the whole dataset in order */
   int64_t range_count;
-  const int64_t* batch_ends;  /* NULL: batches of batch_size rows, cut where a fragment or a range ends (with a filter and
+  const int64_t*
+      batch_ends;      /* NULL: batches of batch_size rows, cut where a fragment or a range ends (with a filter and
                                  no ranges, the last batch alone is shorter). Else, without a filter, batch i is exactly
                                  the ranges batch_ends[i-1] .. batch_ends[i]-1 (from 0 for i = 0), put together to one
                                  batch, which may be empty; the last end is range_count. A batch of a single range, or of
                                  ranges that ascend in one fragment, is not copied for that */
-  int64_t batch_count;        /* of batch_ends */
-  int64_t batch_size;         /* rows, > 0; not used with batch_ends */
-  int32_t read_ahead;         /* batches to have under way, > 0 */
-  int32_t with_row_id;        /* not 0: a last column `_rowid`, uint64 */
+  int64_t batch_count; /* of batch_ends */
+  int64_t batch_size;  /* rows, > 0; not used with batch_ends */
+  int32_t read_ahead;  /* batches to have under way, > 0 */
+  int32_t with_row_id; /* not 0: a last column `_rowid`, uint64 */
 } lt_scan_options;
 
 /* Batches on their way. Owned: lt_scan_close. One thread at a time, but lt_scan_cancel at any time from any. */
@@ -134,8 +135,8 @@ lt_status lt_scan_export(lt_scan* scan, struct ArrowArrayStream* stream, lt_erro
  * columns, column_count and with_row_id as in lt_scan_options. The caller owns `batch` and `schema`; `schema` may be NULL.
  * LT_INVALID_ARGUMENT: a position beyond the dataset (detail: its index in `rows`). LT_NOT_FOUND: a column. */
 lt_status lt_dataset_take(const lt_dataset* dataset, const int64_t* rows, int64_t row_count, const char* const* columns,
-                          int64_t column_count, int32_t with_row_id, struct ArrowArray* batch, struct ArrowSchema* schema,
-                          lt_error* err);
+                          int64_t column_count, int32_t with_row_id, struct ArrowArray* batch,
+                          struct ArrowSchema* schema, lt_error* err);
 
 /* ---- Columns ------------------------------------------------------------------------------------------------------ */
 
@@ -168,9 +169,9 @@ lt_status lt_bits_unpack(const void* bits, int64_t offset, int64_t count, uint8_
 typedef struct lt_image_options {
   int32_t height; /* of the output, pixels, > 0; width likewise */
   int32_t width;
-  int32_t dtype;       /* LT_IMAGE_UINT8 or LT_IMAGE_FLOAT32 */
+  int32_t dtype;             /* LT_IMAGE_UINT8 or LT_IMAGE_FLOAT32 */
   int32_t apply_orientation; /* not 0: turn as the EXIF orientation says; 0: as Pillow's convert("RGB") leaves it */
-  int64_t max_pixels;  /* of an encoded image; a larger one is LT_CORRUPT_DATA before anything is decoded; 0: 178956970,
+  int64_t max_pixels; /* of an encoded image; a larger one is LT_CORRUPT_DATA before anything is decoded; 0: 178956970,
                           Pillow's limit */
 } lt_image_options;
 
@@ -205,7 +206,7 @@ typedef struct lt_write_progress {
 } lt_write_progress;
 
 typedef struct lt_write_options {
-  int32_t mode;                     /* LT_WRITE_... */
+  int32_t mode; /* LT_WRITE_... */
   int32_t option_count;
   const lt_storage_option* options; /* as in lt_dataset_open */
   int64_t max_rows_per_file;        /* one fragment's rows; 0: Lance's default */
