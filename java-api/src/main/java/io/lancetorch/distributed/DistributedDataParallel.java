@@ -72,11 +72,11 @@ public final class DistributedDataParallel implements AutoCloseable {
             for (Tensor parameter : parameters) {
                 group.broadcast(parameter, 0);
             }
+            broadcastBuffers();
         } catch (RuntimeException e) {
             close();
             throw e;
         }
-        broadcastBuffers();
     }
 
     private MemorySegment handle() {
