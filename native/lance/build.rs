@@ -8,6 +8,8 @@ fn main() {
         // The runtime's threads outlive any dlclose, so the library must never be unmapped.
         println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
         println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,liblancetorch_lance.so");
+        // A dependency (crc-fast) has C functions of its own, which are nobody's business outside.
+        println!("cargo::rustc-cdylib-link-arg=-Wl,--exclude-libs,ALL");
         // A third of the size. (The profile's own `strip` would compile all of the dependencies once more.)
         println!("cargo::rustc-cdylib-link-arg=-Wl,--strip-all");
     }
