@@ -602,7 +602,10 @@ class DataLoaderTest {
                 .open()) {
             Iterator<Batch> batches = loader.iterator();
             batches.next();
-            Thread.sleep(300);
+            while (made.get() < 4) {
+                Thread.sleep(1);
+            }
+            Thread.sleep(200);
             assertThat(made).as("one in use and three ahead, of 30").hasValue(4);
             batches.next();
         }
