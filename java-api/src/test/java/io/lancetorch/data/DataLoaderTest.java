@@ -559,6 +559,18 @@ class DataLoaderTest {
     }
 
     @Test
+    void closeFromAnotherThreadLeavesTheBatchInUseToItsReader() throws Exception {
+        var loader = plain().batchSize(50).open();
+        Iterator<Batch> batches = loader.iterator();
+        Tensor ids = batches.next().get("id");
+        Thread.ofPlatform().start(loader::close).join();
+        assertThat(ids.toLongs()).hasSize(50);
+        assertThat(loaderThreads()).isEmpty();
+        assertThatThrownBy(batches::hasNext).isInstanceOf(IllegalStateException.class);
+        assertThat(ids.isClosed()).isTrue();
+    }
+
+    @Test
     void interruptOfTheConsumerCancelsItsIteration() throws Exception {
         var release = new CountDownLatch(1);
         try (var loader = plain().column("id", column -> {

@@ -230,6 +230,34 @@ class HandMadeColumnTest {
     }
 
     @Test
+    void rowsOfASliceAreReadAtItsOffset() {
+        MemorySegment longs = arena.allocateFrom(java.lang.foreign.ValueLayout.JAVA_LONG, 10, 11, 12, -13, 14);
+        try (RecordBatch numbers = batch(Field.int64("x"), numbers(3, 2, 1, bits(0b1_0111), longs));
+                RecordBatch reals = batch(Field.float32("x"), numbers(3, 5, 0, MemorySegment.NULL, floats(9)));
+                RecordBatch flags = batch(Field.bool("x"), numbers(3, 7, 0, MemorySegment.NULL, bits(0x80, 2)))) {
+            Column x = numbers.column("x");
+            assertThat(x.integer(0)).isEqualTo(12);
+            assertThat(x.integer(2)).isEqualTo(14);
+            assertThat(x.isNull(0)).isFalse();
+            assertThat(x.isNull(1)).isTrue();
+            assertThat(reals.column("x").real(1)).isEqualTo(6);
+            assertThat(flags.column("x").integer(0)).isEqualTo(1);
+            assertThat(flags.column("x").integer(1)).isZero();
+            assertThat(flags.column("x").integer(2)).isEqualTo(1);
+        }
+        MemorySegment text = arena.allocateFrom("onetwothree");
+        MemorySegment ends = arena.allocateFrom(java.lang.foreign.ValueLayout.JAVA_INT, 0, 3, 6, 11);
+        MemorySegment longEnds = arena.allocateFrom(java.lang.foreign.ValueLayout.JAVA_LONG, 0, 3, 6, 11);
+        for (boolean large : new boolean[] {false, true}) {
+            List<MemorySegment> buffers = List.of(MemorySegment.NULL, large ? longEnds : ends, text);
+            try (RecordBatch batch = batch(field(large ? "U" : "u"), array(2, 1, 0, buffers))) {
+                assertThat(batch.column("x").text(0)).isEqualTo("two");
+                assertThat(batch.column("x").text(1)).isEqualTo("three");
+            }
+        }
+    }
+
+    @Test
     void memoryThatIsNotAlignedIsRefusedAndStillReleasedOnce() {
         MemorySegment values = floats(16).asSlice(2);
         try (RecordBatch batch = batch(Field.float32("x"), numbers(4, 0, 0, MemorySegment.NULL, values))) {
