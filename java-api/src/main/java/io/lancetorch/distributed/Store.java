@@ -19,10 +19,6 @@ import java.time.Duration;
  * it, after the process groups that were made with it.
  */
 public final class Store implements AutoCloseable {
-    static {
-        NativeLibraries.torch();
-    }
-
     private MemorySegment handle;
 
     private Store(MemorySegment out) {
@@ -36,6 +32,7 @@ public final class Store implements AutoCloseable {
      * @throws DeadlineException where nobody serves it in time
      */
     public static Store tcp(String host, int port, boolean server, int worldSize, Duration timeout) {
+        NativeLibraries.torch();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
             MemorySegment out = arena.allocate(ADDRESS);

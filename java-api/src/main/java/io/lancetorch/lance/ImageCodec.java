@@ -14,10 +14,6 @@ import java.lang.foreign.MemorySegment;
 
 /** JPEG and PNG images in binary columns. Any thread, many at once. */
 public final class ImageCodec {
-    static {
-        NativeLibraries.lance();
-    }
-
     private ImageCodec() {}
 
     /** The form of a decoded channel. */
@@ -56,6 +52,7 @@ public final class ImageCodec {
      * @throws InvalidArgumentException for rows beyond the column, or too little memory at {@code pixels}
      */
     public static void decode(Column column, long first, long count, Options options, MemorySegment pixels) {
+        NativeLibraries.lance();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
             MemorySegment struct = lt_image_options.allocate(arena);
@@ -85,6 +82,7 @@ public final class ImageCodec {
      * @throws InvalidArgumentException for sizes that do not fit, or a quality not in 1 to 100
      */
     public static byte[] encodeJpeg(byte[] rgb, int height, int width, int quality) {
+        NativeLibraries.lance();
         if (height < 1 || width < 1 || rgb.length != 3L * height * width) {
             throw new InvalidArgumentException(
                     rgb.length + " bytes are no RGB image of " + width + " x " + height + " pixels");
@@ -103,6 +101,7 @@ public final class ImageCodec {
 
     /** Unpacks {@code count} bits, from bit {@code offset} on, to a byte 0 or 1 each. */
     public static void unpackBits(MemorySegment bits, long offset, long count, MemorySegment bytes) {
+        NativeLibraries.lance();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
             Status.check(lance_h.lt_bits_unpack(bits, offset, count, bytes, error), error);

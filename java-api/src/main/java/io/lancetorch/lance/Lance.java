@@ -9,14 +9,11 @@ import java.lang.foreign.MemorySegment;
 
 /** What concerns the whole of Lance in this process. */
 public final class Lance {
-    static {
-        NativeLibraries.lance();
-    }
-
     private Lance() {}
 
     /** The version of the {@code lance} crate. */
     public static String version() {
+        NativeLibraries.lance();
         return lance_h.lt_lance_version().getString(0);
     }
 
@@ -26,6 +23,7 @@ public final class Lance {
      * @throws InvalidArgumentException for fewer than 1, or after the first use of a dataset with another number
      */
     public static void numThreads(int threads) {
+        NativeLibraries.lance();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
             Status.check(lance_h.lt_lance_set_threads(threads, error), error);
@@ -43,11 +41,13 @@ public final class Lance {
 
     /** How many objects of that kind nobody has closed yet, in the whole process. */
     public static long liveHandles(Kind kind) {
+        NativeLibraries.lance();
         return lance_h.lt_lance_live_handles(kind.ordinal());
     }
 
     /** Bytes of columns that were handed out, and that have not been freed yet. */
     public static long liveBytes() {
+        NativeLibraries.lance();
         return lance_h.lt_lance_live_bytes();
     }
 }

@@ -23,10 +23,6 @@ import java.util.Map;
  * at once. The caller closes it; scans that are open go on.
  */
 public final class LanceDataset implements AutoCloseable {
-    static {
-        NativeLibraries.lance();
-    }
-
     private final String uri;
     private final Handle handle;
     private final Schema schema;
@@ -77,6 +73,7 @@ public final class LanceDataset implements AutoCloseable {
     }
 
     private static LanceDataset open(String uri, Map<String, String> options, long version, String tag) {
+        NativeLibraries.lance();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
             MemorySegment out = arena.allocate(ADDRESS);

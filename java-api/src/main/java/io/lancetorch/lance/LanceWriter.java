@@ -28,10 +28,6 @@ import java.util.Map;
  * }</pre>
  */
 public final class LanceWriter implements AutoCloseable {
-    static {
-        NativeLibraries.lance();
-    }
-
     /** What a write does to a dataset that is there. */
     public enum Mode {
         /** Refuse. */
@@ -119,6 +115,7 @@ public final class LanceWriter implements AutoCloseable {
          * @throws NotFoundException where {@link Mode#APPEND} meets none
          */
         public LanceWriter open() {
+            NativeLibraries.lance();
             return new LanceWriter(this);
         }
 
@@ -127,6 +124,7 @@ public final class LanceWriter implements AutoCloseable {
          * the new version. The schema given to {@link #to} is not looked at.
          */
         public long writeStream(MemorySegment stream) {
+            NativeLibraries.lance();
             try (Arena arena = Arena.ofConfined()) {
                 MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
                 MemorySegment version = arena.allocate(JAVA_LONG);

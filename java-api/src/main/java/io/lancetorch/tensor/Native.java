@@ -41,10 +41,6 @@ final class Native {
 
     private static final ThreadLocal<Native> CURRENT = ThreadLocal.withInitial(Native::new);
 
-    static {
-        NativeLibraries.torch();
-    }
-
     final MemorySegment error;
     final MemorySegment out;
     final MemorySegment info;
@@ -62,6 +58,8 @@ final class Native {
     TensorScope scope;
 
     private Native() {
+        // Here and not in a static initialiser, which would wrap what this throws.
+        NativeLibraries.torch();
         Arena arena = Arena.ofAuto();
         error = arena.allocate(Status.ERROR_SIZE, 8);
         out = arena.allocate(64, 8);
@@ -74,8 +72,10 @@ final class Native {
         deviceArgument = arena.allocate(8, 8);
     }
 
-    /** Opens libtorch, at the first call, by this class's initialiser. */
-    static void open() {}
+    /** Opens libtorch at the first call. */
+    static void open() {
+        NativeLibraries.torch();
+    }
 
     static Native get() {
         return CURRENT.get();
@@ -275,7 +275,7 @@ final class Native {
     private int invoke(Op op) {
         try {
             Status.check(
-                    torch_h.lt_op_call(op.handle, arguments, argumentCount, results, MAX_RESULTS, resultCount, error),
+                    torch_h.lt_op_call(op.handle(), arguments, argumentCount, results, MAX_RESULTS, resultCount, error),
                     error);
         } finally {
             if (overflowArena != null) {

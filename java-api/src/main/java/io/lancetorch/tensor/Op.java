@@ -32,12 +32,15 @@ public final class Op {
         }
     }
 
-    final MemorySegment handle;
     final String name;
+    private final String base;
+    private final String overload;
+    private MemorySegment handle;
 
-    private Op(MemorySegment handle, String name) {
-        this.handle = handle;
-        this.name = name;
+    private Op(String base, String overload) {
+        this.base = base;
+        this.overload = overload;
+        name = overload.isEmpty() ? base : base + "." + overload;
     }
 
     /**
@@ -47,19 +50,34 @@ public final class Op {
      * @throws NotFoundException where there is none; the message lists the overloads that there are
      */
     public static Op find(String name, String overload) {
-        Native frame = Native.get();
-        try (Arena arena = Arena.ofConfined()) {
-            frame.check(
-                    torch_h.lt_op_find(arena.allocateFrom(name), arena.allocateFrom(overload), frame.out, frame.error));
+        Op op = new Op(name, overload);
+        op.handle();
+        return op;
+    }
+
+    /** As {@link #find}, but looked up at the first call, so that a class of constants opens no library. */
+    static Op lazy(String name, String overload) {
+        return new Op(name, overload);
+    }
+
+    /** Threads that come here at once find the same handle. */
+    MemorySegment handle() {
+        MemorySegment found = handle;
+        if (found == null) {
+            Native frame = Native.get();
+            try (Arena arena = Arena.ofConfined()) {
+                frame.check(torch_h.lt_op_find(
+                        arena.allocateFrom(base), arena.allocateFrom(overload), frame.out, frame.error));
+            }
+            found = MemorySegment.ofAddress(frame.out.get(JAVA_LONG, 0));
+            handle = found;
         }
-        return new Op(
-                MemorySegment.ofAddress(frame.out.get(JAVA_LONG, 0)),
-                overload.isEmpty() ? name : name + "." + overload);
+        return found;
     }
 
     /** The schema as ATen writes it, such as {@code aten::relu(Tensor self) -> Tensor}. */
     public String schema() {
-        return torch_h.lt_op_schema(handle).getString(0);
+        return torch_h.lt_op_schema(handle()).getString(0);
     }
 
     /**
