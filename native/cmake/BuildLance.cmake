@@ -21,6 +21,8 @@ endif()
 # cargo itself knows what is out of date.
 add_custom_target(
   lance ALL
+  COMMAND "${CMAKE_COMMAND}" "-DTARGET_DIR=${cargo_target_dir}" "-DSOURCE=${CMAKE_SOURCE_DIR}/native/lance" -P
+          "${CMAKE_SOURCE_DIR}/native/cmake/ClaimCargoTarget.cmake"
   COMMAND "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${cargo_target_dir}" "${LANCETORCH_CARGO}" build --release
           --locked
   COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${built}" "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/liblancetorch_lance.so"

@@ -18,7 +18,8 @@ import java.util.Properties;
 /**
  * Opens the two shims and the libtorch below them, once for the process and for ever. Where a shim lies is said by the
  * system property {@code lancetorch.native} or the variable {@code LANCETORCH_NATIVE}; which libtorch it runs with by
- * {@code lancetorch.libtorch} or {@code LANCETORCH_LIBTORCH}, and otherwise it is the JavaCPP presets'.
+ * {@code lancetorch.libtorch} or {@code LANCETORCH_LIBTORCH}, otherwise by whoever built the shim, and otherwise it is the
+ * JavaCPP presets'.
  *
  * <p>Whoever calls into jextract's {@code torch_h} or {@code lance_h} calls {@link #torch()} or {@link #lance()} before.
  */
@@ -69,8 +70,12 @@ public final class NativeLibraries {
 
     private static void openTorch() {
         Path shim = shim("liblancetorch_torch.so");
-        String builtFor = builtVersion(shim);
+        Properties build = buildProperties(shim);
+        String builtFor = build.getProperty("torch.version");
         String named = setting("lancetorch.libtorch", "LANCETORCH_LIBTORCH");
+        if (named == null) {
+            named = build.getProperty("torch.home");
+        }
         String where;
         if (named == null) {
             List<Path> files = PresetsLibtorch.unpack();
@@ -103,7 +108,7 @@ public final class NativeLibraries {
         }
     }
 
-    private static String builtVersion(Path shim) {
+    private static Properties buildProperties(Path shim) {
         Path file = shim.resolveSibling("liblancetorch_torch.properties");
         Properties properties = new Properties();
         try (Reader reader = Files.newBufferedReader(file)) {
@@ -111,11 +116,10 @@ public final class NativeLibraries {
         } catch (IOException e) {
             throw new StorageException("cannot read " + file + ", which the build writes beside the shim: " + e, e);
         }
-        String version = properties.getProperty("torch.version");
-        if (version == null) {
+        if (properties.getProperty("torch.version") == null) {
             throw new StorageException(file + " names no torch.version: run ./lancetorch build again");
         }
-        return version;
+        return properties;
     }
 
     /** libtorch's own answer, by its stable C ABI ({@code torch/csrc/inductor/aoti_torch/c/shim.h}, since 2.9). */

@@ -74,6 +74,7 @@ public final class Store implements AutoCloseable {
         return torch_h.lt_store_port(handle());
     }
 
+    /** Sends a value, and does not wait for the server: another rank's {@link #get} waits for it. */
     public void set(String key, byte[] value) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
