@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::ffi::c_char;
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, Field};
 use arrow::ffi::FFI_ArrowSchema;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use lance::Dataset;
@@ -315,16 +316,22 @@ pub unsafe extern "C" fn lt_dataset_schema(
         // SAFETY: lance.h: a dataset or NULL.
         let dataset = unsafe { borrowed(dataset, "dataset") }?;
         let schema = out(schema, "schema")?;
-        let exported = c_schema(&arrow_schema(dataset.shared.dataset.schema()))?;
+        let exported = c_schema(&arrow_schema(dataset.shared.dataset.schema(), false))?;
         // SAFETY: checked above.
         unsafe { schema.write(exported) };
         Ok(())
     })
 }
 
-/// Lance's schema as Arrow's.
-pub fn arrow_schema(schema: &Schema) -> arrow::datatypes::Schema {
-    arrow::datatypes::Schema::from(schema)
+/// Lance's schema as Arrow's, with the row id as the last column or without it.
+pub fn arrow_schema(schema: &Schema, with_row_id: bool) -> arrow::datatypes::Schema {
+    let schema = arrow::datatypes::Schema::from(schema);
+    if !with_row_id {
+        return schema;
+    }
+    let mut fields = schema.fields.to_vec();
+    fields.push(Arc::new(Field::new(ROW_ID, DataType::UInt64, true)));
+    arrow::datatypes::Schema::new_with_metadata(fields, schema.metadata)
 }
 
 /// Arrow's schema as the C data interface's, metadata included.

@@ -19,13 +19,12 @@ use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
+use arrow::datatypes::{DataType, Schema as ArrowSchema, SchemaRef};
 use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema};
 use arrow::ffi_stream::FFI_ArrowArrayStream;
 use futures::future::{BoxFuture, Either, select, try_join_all};
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use lance::dataset::ROW_ID;
 use lance::dataset::fragment::{FileFragment, FragReadConfig, FragmentReader};
 use lance::dataset::scanner::{FragmentSlice, Scanner};
 use lance::datatypes::Schema;
@@ -589,12 +588,7 @@ impl Steps {
             .await
             .map_err(|e| shared.failed(&e, Stage::Open, "preparing a scan"))?;
         let scheduler = ScanScheduler::new(store.clone(), SchedulerConfig::max_bandwidth(&store));
-        let mut schema = arrow_schema(&projection);
-        if with_row_id {
-            let mut fields = schema.fields.to_vec();
-            fields.push(Arc::new(Field::new(ROW_ID, DataType::UInt64, true)));
-            schema = ArrowSchema::new_with_metadata(fields, schema.metadata);
-        }
+        let schema = arrow_schema(&projection, with_row_id);
         let row_bytes = row_bytes(&shared, &projection, &parts);
         let legacy = is_legacy(&shared);
         let deleted = parts
@@ -1075,7 +1069,7 @@ mod tests {
     use super::*;
     use crate::testing::*;
     use arrow::array::AsArray;
-    use arrow::datatypes::Float32Type;
+    use arrow::datatypes::{Field, Float32Type};
     use lance::dataset::{WriteMode, WriteParams};
 
     fn seq(range: Range<i64>) -> Vec<i64> {

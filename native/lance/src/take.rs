@@ -6,9 +6,8 @@ use std::ffi::c_char;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field};
 use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema};
-use lance::dataset::{ProjectionRequest, ROW_ID};
+use lance::dataset::ProjectionRequest;
 
 use crate::abi::{LtError, borrowed, names, out, slice};
 use crate::dataset::{LtDataset, Shared, arrow_schema, c_schema};
@@ -87,12 +86,8 @@ async fn take(
     with_row_id: bool,
 ) -> Result<RecordBatch> {
     let projection = shared.project(columns.as_deref())?;
-    let mut arrow = arrow_schema(&projection);
-    if with_row_id {
-        let mut fields = arrow.fields.to_vec();
-        fields.push(Arc::new(Field::new(ROW_ID, DataType::UInt64, true)));
-        arrow = arrow::datatypes::Schema::new_with_metadata(fields, arrow.metadata);
-    } else if projection.fields.is_empty() {
+    let arrow = arrow_schema(&projection, with_row_id);
+    if !with_row_id && projection.fields.is_empty() {
         return Err(Failure::invalid(
             "no columns are asked for: name at least one, or ask for with_row_id",
         ));

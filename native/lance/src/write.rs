@@ -828,7 +828,8 @@ mod tests {
         let expected = batch_of(0..40);
         assert_eq!(batches[0].columns(), expected.columns());
         let metadata =
-            crate::dataset::arrow_schema(unsafe { &*dataset.0 }.shared.dataset.schema()).metadata;
+            crate::dataset::arrow_schema(unsafe { &*dataset.0 }.shared.dataset.schema(), false)
+                .metadata;
         assert_eq!(metadata["classes"], "a,b");
     }
 
