@@ -28,6 +28,7 @@ add_custom_target(
   COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${built}" "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/liblancetorch_lance.so"
   BYPRODUCTS "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/liblancetorch_lance.so"
   WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}/native/lance"
+  COMMENT "cargo builds the shim over Lance"
   USES_TERMINAL VERBATIM)
 
 add_library(lancetorch_lance SHARED IMPORTED GLOBAL)
