@@ -20,6 +20,7 @@ final class CreateDatasetCommand implements Runnable {
 
     @Parameters(
             paramLabel = "[SRC] OUT",
+            hideParamSyntax = true,
             arity = "1..2",
             description = "SRC: a folder <class>/<image>.jpg, or Food-101's archive (images/, meta/); without it, the"
                     + " built-in set of drawings. OUT: the dataset to write, a path or a URI.")

@@ -100,9 +100,7 @@ final class Trainer implements AutoCloseable {
 
     /** Ranks on one machine share its cores: torchrun says one thread each, and so do we where nothing is said. */
     private static void limitThreads() {
-        String local = System.getenv("LOCAL_WORLD_SIZE");
-        int ranks = local == null ? 1 : Math.max(1, Integer.parseInt(local));
-        int share = Math.max(1, Runtime.getRuntime().availableProcessors() / ranks);
+        int share = Math.max(1, Runtime.getRuntime().availableProcessors() / RankEnvironment.localWorldSize());
         if (System.getenv("OMP_NUM_THREADS") == null) {
             Torch.numThreads(share);
         }

@@ -27,6 +27,11 @@ final class CommandLineRun {
                 System.getProperty("java.class.path"),
                 "io.lancetorch.examples.Main"));
         command.addAll(List.of(arguments));
+        return run(environment, command);
+    }
+
+    /** Runs any command, without the variables of ranks but those in {@code environment}. */
+    static Result run(Map<String, String> environment, List<String> command) throws IOException, InterruptedException {
         var builder = new ProcessBuilder(command).redirectErrorStream(true);
         builder.environment().keySet().removeAll(List.of("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"));
         builder.environment().putAll(environment);

@@ -3,14 +3,12 @@ package io.lancetorch.examples;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.lancetorch.examples.CommandLineRun.Result;
-import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -24,15 +22,7 @@ class ScriptTest {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("lancetorch.root"), "lancetorch").toString());
         command.addAll(List.of(arguments));
-        var builder = new ProcessBuilder(command).redirectErrorStream(true);
-        builder.environment().putAll(environment);
-        Process process = builder.start();
-        var output = new StringBuilder();
-        try (BufferedReader reader = process.inputReader()) {
-            reader.lines().forEach(line -> output.append(line).append('\n'));
-        }
-        assertThat(process.waitFor(1, TimeUnit.MINUTES)).isTrue();
-        return new Result(process.exitValue(), output.toString());
+        return CommandLineRun.run(environment, command);
     }
 
     /** A JDK whose programs only tell a version. */

@@ -1,5 +1,6 @@
 package io.lancetorch.data;
 
+import io.lancetorch.distributed.RankEnvironment;
 import io.lancetorch.error.CancelledException;
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.NotFoundException;
@@ -62,6 +63,7 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
     private final AtomicLong waitNanos = new AtomicLong();
     private final AtomicLong decodeNanos = new AtomicLong();
     private volatile long epoch;
+    private volatile EpochPlan planned;
     private volatile boolean closed;
 
     private DataLoader(Builder builder) {
@@ -93,20 +95,12 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         private long seed;
         private boolean dropLast;
         private boolean withRowId;
-        private int decodeThreads = Math.max(1, Runtime.getRuntime().availableProcessors() / localWorldSize());
+        private int decodeThreads =
+                Math.max(1, Runtime.getRuntime().availableProcessors() / RankEnvironment.localWorldSize());
         private int prefetch = 2;
 
         private Builder(LanceDataset dataset) {
             this.dataset = dataset;
-        }
-
-        private static int localWorldSize() {
-            String value = System.getenv("LOCAL_WORLD_SIZE");
-            try {
-                return value == null ? 1 : Math.max(1, Integer.parseInt(value));
-            } catch (NumberFormatException e) {
-                return 1;
-            }
         }
 
         /** Only these columns, in this order; none: all of them. */
@@ -237,9 +231,18 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         this.epoch = epoch;
     }
 
+    private record EpochPlan(long epoch, Plan plan) {}
+
     /** What this rank reads in the epoch that is set. */
     public Plan plan() {
-        return sampler.plan(new PlanRequest(dataset.fragments(), worldSize, rank, seed, epoch, batchSize, dropLast));
+        long wanted = epoch;
+        EpochPlan known = planned;
+        if (known == null || known.epoch != wanted) {
+            var request = new PlanRequest(dataset.fragments(), worldSize, rank, seed, wanted, batchSize, dropLast);
+            known = new EpochPlan(wanted, sampler.plan(request));
+            planned = known;
+        }
+        return known.plan;
     }
 
     /** The number of steps of the epoch that is set. */

@@ -14,19 +14,8 @@ public record FullScanSampler(boolean shuffle) implements Sampler {
 
     @Override
     public Plan plan(PlanRequest request) {
-        var rows = new RowCursor(request.fragments(), order(request, shuffle), 0, 1);
-        return rows.deal(request, rows.total(), request.fragments());
-    }
-
-    static int[] order(PlanRequest request, boolean shuffle) {
-        int count = request.fragments().size();
-        if (shuffle) {
-            return Permutation.of(count, request.seed(), request.epoch());
-        }
-        int[] order = new int[count];
-        for (int i = 0; i < count; i++) {
-            order[i] = i;
-        }
-        return order;
+        int[] order = Permutation.order(request.fragments().size(), shuffle, request);
+        var rows = new RowCursor(request.fragments(), order, 0, 1);
+        return rows.deal(request, rows.total());
     }
 }

@@ -13,11 +13,22 @@ final class Permutation {
         state = mix(mix(seed + GAMMA) ^ epoch * GAMMA);
     }
 
-    static int[] of(int n, long seed, long epoch) {
+    /** 0, 1, ... n - 1. */
+    static int[] identity(int n) {
         int[] order = new int[n];
         for (int i = 0; i < n; i++) {
             order[i] = i;
         }
+        return order;
+    }
+
+    /** The order in which an epoch takes n things: shuffled, or as they are. */
+    static int[] order(int n, boolean shuffle, PlanRequest request) {
+        return shuffle ? of(n, request.seed(), request.epoch()) : identity(n);
+    }
+
+    static int[] of(int n, long seed, long epoch) {
+        int[] order = identity(n);
         var random = new Permutation(seed, epoch);
         for (int i = n - 1; i > 0; i--) {
             int j = (int) random.below(i + 1L);

@@ -43,16 +43,13 @@ final class RowCursor {
 
     /**
      * Cuts {@code target} rows into steps: this cursor's rows, and, where they are fewer, repeats of them; where it has none,
-     * repeats of {@code fallback}'s.
+     * repeats of the whole dataset's.
      */
-    Plan deal(PlanRequest request, long target, List<Fragment> fallback) {
+    Plan deal(PlanRequest request, long target) {
         RowCursor source = this;
         if (total == 0) {
-            int[] order = new int[fallback.size()];
-            for (int i = 0; i < order.length; i++) {
-                order[i] = i;
-            }
-            source = new RowCursor(fallback, order, 0, 1);
+            List<Fragment> all = request.fragments();
+            source = new RowCursor(all, Permutation.identity(all.size()), 0, 1);
         }
         var plan = new Plan.Builder();
         for (long done = 0; done < target; ) {

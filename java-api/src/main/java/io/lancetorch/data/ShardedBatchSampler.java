@@ -34,12 +34,12 @@ public record ShardedBatchSampler(boolean shuffle, Uneven uneven) implements Sam
                     total + " rows make more than 2^31 batches of " + size + ": use larger batches");
         }
         int full = (int) (total / size);
-        int[] order = shuffle ? Permutation.of(full, request.seed(), request.epoch()) : null;
+        int[] order = Permutation.order(full, shuffle, request);
         var plan = new Plan.Builder();
         int wholeRounds = full / world;
         for (int round = 0; round < wholeRounds; round++) {
             int position = round * world + request.rank();
-            long begin = (long) size * (order == null ? position : order[position]);
+            long begin = (long) size * order[position];
             add(plan, fragments, starts, begin, begin + size);
             plan.endStep(size);
         }
@@ -73,7 +73,7 @@ public record ShardedBatchSampler(boolean shuffle, Uneven uneven) implements Sam
         long begin;
         long mine;
         if (request.rank() < wholeLeft) {
-            begin = (long) size * (order == null ? position : order[position]);
+            begin = (long) size * order[position];
             mine = size;
         } else {
             begin = (long) size * full;

@@ -19,7 +19,7 @@ public record ShardedFragmentSampler(boolean shuffle, Uneven uneven) implements 
 
     @Override
     public Plan plan(PlanRequest request) {
-        int[] order = FullScanSampler.order(request, shuffle);
+        int[] order = Permutation.order(request.fragments().size(), shuffle, request);
         int world = request.worldSize();
         long most = 0;
         long least = Long.MAX_VALUE;
@@ -44,6 +44,6 @@ public record ShardedFragmentSampler(boolean shuffle, Uneven uneven) implements 
             throw new InvalidArgumentException("fragments deal " + most + " rows to rank " + mostRank + " and " + least
                     + " to rank " + leastRank + ": pad, drop, or shard by batches");
         }
-        return mine.deal(request, uneven == Uneven.DROP ? least : most, request.fragments());
+        return mine.deal(request, uneven == Uneven.DROP ? least : most);
     }
 }

@@ -32,6 +32,18 @@ public record RankEnvironment(
     }
 
     /**
+     * The number of ranks on this machine, which share its cores: LOCAL_WORLD_SIZE, or 1 where it is not set.
+     *
+     * @throws InvalidArgumentException where it is no number, or less than 1
+     */
+    public static int localWorldSize() {
+        Map<String, String> environment = System.getenv();
+        return environment.containsKey("LOCAL_WORLD_SIZE")
+                ? number(environment, "LOCAL_WORLD_SIZE", 1, Integer.MAX_VALUE)
+                : 1;
+    }
+
+    /**
      * Reads the variables of this process.
      *
      * @throws NotFoundException naming the variable that is missing

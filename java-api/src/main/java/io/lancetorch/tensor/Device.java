@@ -3,7 +3,6 @@ package io.lancetorch.tensor;
 import io.lancetorch.bindings.torch.torch_h;
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.UnsupportedException;
-import java.lang.foreign.MemorySegment;
 
 /** Where a tensor's memory is. {@code index} -1 is the current device of that type. */
 public record Device(Type type, int index) {
@@ -58,13 +57,9 @@ public record Device(Type type, int index) {
         };
     }
 
+    /** An {@code lt_device} as one word. */
     long packed() {
         return type.code() & 0xffffffffL | (long) index << 32;
-    }
-
-    static MemorySegment write(MemorySegment segment, Device device) {
-        segment.set(java.lang.foreign.ValueLayout.JAVA_LONG, 0, device.packed());
-        return segment;
     }
 
     @Override

@@ -17,7 +17,7 @@ public final class GradMode implements AutoCloseable {
     private boolean closed;
 
     private GradMode(boolean enabled) {
-        Native.get();
+        Native.open();
         before = torch_h.lt_grad_mode_set(enabled ? 1 : 0);
     }
 
@@ -33,7 +33,7 @@ public final class GradMode implements AutoCloseable {
 
     /** Whether the calling thread records. */
     public static boolean isEnabled() {
-        Native.get();
+        Native.open();
         return torch_h.lt_grad_mode() != 0;
     }
 

@@ -48,10 +48,8 @@ final class Native {
     private final MemorySegment results;
     private final MemorySegment resultCount;
     private final MemorySegment lists;
-    private final long listsAddress;
     private final MemorySegment deviceArgument;
     private MemorySegment handles;
-    private MemorySegment overflow;
     private Arena overflowArena;
     private int argumentCount;
     private long listBytes;
@@ -68,7 +66,6 @@ final class Native {
         results = arena.allocate(VALUE_SIZE * MAX_RESULTS, 8);
         resultCount = arena.allocate(8, 8);
         lists = arena.allocate(LIST_BYTES, 8);
-        listsAddress = lists.address();
         deviceArgument = arena.allocate(8, 8);
     }
 
@@ -91,7 +88,8 @@ final class Native {
     }
 
     MemorySegment device(Device device) {
-        return Device.write(deviceArgument, device);
+        deviceArgument.set(JAVA_LONG, 0, device.packed());
+        return deviceArgument;
     }
 
     /** A tensor for a handle that the last call wrote to {@link #out}. */
@@ -174,9 +172,9 @@ final class Native {
 
     Native string(String value) {
         byte[] bytes = value.getBytes(StandardCharsets.UTF_8);
-        long at = room(bytes.length);
-        MemorySegment.copy(MemorySegment.ofArray(bytes), 0, segmentAt(at, bytes.length), 0, bytes.length);
-        arguments.set(JAVA_LONG, next(STRING, bytes.length), at);
+        MemorySegment copy = room(bytes.length);
+        MemorySegment.copy(MemorySegment.ofArray(bytes), 0, copy, 0, bytes.length);
+        arguments.set(JAVA_LONG, next(STRING, bytes.length), copy.address());
         return this;
     }
 
@@ -185,27 +183,24 @@ final class Native {
     }
 
     Native integers(long first, long second) {
-        long at = room(16);
-        MemorySegment segment = segmentAt(at, 16);
-        segment.set(JAVA_LONG, 0, first);
-        segment.set(JAVA_LONG, 8, second);
-        arguments.set(JAVA_LONG, next(INT_LIST, 2), at);
+        MemorySegment list = room(16);
+        list.set(JAVA_LONG, 0, first);
+        list.set(JAVA_LONG, 8, second);
+        arguments.set(JAVA_LONG, next(INT_LIST, 2), list.address());
         return this;
     }
 
     private Native list(int tag, long[] values) {
-        long bytes = 8L * values.length;
-        long at = room(bytes);
-        MemorySegment.copy(values, 0, segmentAt(at, bytes), JAVA_LONG, 0, values.length);
-        arguments.set(JAVA_LONG, next(tag, values.length), at);
+        MemorySegment list = room(8L * values.length);
+        MemorySegment.copy(values, 0, list, JAVA_LONG, 0, values.length);
+        arguments.set(JAVA_LONG, next(tag, values.length), list.address());
         return this;
     }
 
     Native reals(double... values) {
-        long bytes = 8L * values.length;
-        long at = room(bytes);
-        MemorySegment.copy(values, 0, segmentAt(at, bytes), JAVA_DOUBLE, 0, values.length);
-        arguments.set(JAVA_LONG, next(DOUBLE_LIST, values.length), at);
+        MemorySegment list = room(8L * values.length);
+        MemorySegment.copy(values, 0, list, JAVA_DOUBLE, 0, values.length);
+        arguments.set(JAVA_LONG, next(DOUBLE_LIST, values.length), list.address());
         return this;
     }
 
@@ -253,23 +248,18 @@ final class Native {
         };
     }
 
-    private long room(long bytes) {
+    /** Memory for a list, good until the call is done. */
+    private MemorySegment room(long bytes) {
         long aligned = bytes + 7 & ~7L;
         if (listBytes + aligned <= LIST_BYTES) {
-            long at = listsAddress + listBytes;
+            MemorySegment list = lists.asSlice(listBytes, aligned);
             listBytes += aligned;
-            return at;
+            return list;
         }
         if (overflowArena == null) {
             overflowArena = Arena.ofConfined();
         }
-        overflow = overflowArena.allocate(Math.max(8, aligned), 8);
-        return overflow.address();
-    }
-
-    private MemorySegment segmentAt(long address, long bytes) {
-        long offset = address - listsAddress;
-        return offset >= 0 && offset < LIST_BYTES ? lists.asSlice(offset, bytes) : overflow;
+        return overflowArena.allocate(aligned, 8);
     }
 
     private int invoke(Op op) {
@@ -281,7 +271,6 @@ final class Native {
             if (overflowArena != null) {
                 overflowArena.close();
                 overflowArena = null;
-                overflow = null;
             }
         }
         return resultCount.get(JAVA_INT, 0);

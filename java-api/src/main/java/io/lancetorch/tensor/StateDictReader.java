@@ -31,6 +31,8 @@ import net.razorvine.pickle.Unpickler;
 final class StateDictReader {
     private static final long MAX_PICKLE_BYTES = 256L << 20;
 
+    private static final Op AS_STRIDED = Op.lazy("aten::as_strided", "");
+
     private static final Map<String, Object> GLOBALS = globals();
 
     private final Path path;
@@ -148,11 +150,7 @@ final class StateDictReader {
     private static Object rebuildTensor(Object[] arguments) {
         Tensor storage = (Tensor) arguments[0];
         long offset = ((Number) arguments[1]).longValue();
-        return AsStrided.OP.call(storage, longs(arguments[2]), longs(arguments[3]), offset);
-    }
-
-    private static final class AsStrided {
-        static final Op OP = Op.find("aten::as_strided", "");
+        return AS_STRIDED.call(storage, longs(arguments[2]), longs(arguments[3]), offset);
     }
 
     private static long[] longs(Object tuple) {

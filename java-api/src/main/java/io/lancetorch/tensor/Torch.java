@@ -26,13 +26,12 @@ public final class Torch {
     /** How many threads one operator may use. */
     public static int numThreads() {
         Native.open();
-        Native.get();
         return torch_h.lt_torch_num_threads();
     }
 
     /** The version of the libtorch in use, such as {@code 2.10.0}. */
     public static String version() {
-        Native.get();
+        Native.open();
         return torch_h.lt_torch_built_version().getString(0);
     }
 
@@ -50,13 +49,13 @@ public final class Torch {
 
     /** How many objects of that kind nobody has closed yet, in the whole process. */
     public static long liveHandles(Kind kind) {
-        Native.get();
+        Native.open();
         return torch_h.lt_torch_live_handles(kind.ordinal());
     }
 
     /** Bytes of outside memory that tensors alias, and that have not been given back yet. */
     public static long liveBytes() {
-        Native.get();
+        Native.open();
         return torch_h.lt_torch_live_bytes();
     }
 }
