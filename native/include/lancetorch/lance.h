@@ -24,6 +24,7 @@ extern "C" {
 #define LT_LANCE_COLUMN 2
 #define LT_LANCE_WRITER 3
 #define LT_LANCE_STREAM 4
+#define LT_LANCE_BLOB 5
 
 /* Handles of that kind that have not been released; -1 for an unknown kind. Any thread. */
 int64_t lt_lance_live_handles(int32_t kind);
@@ -78,14 +79,28 @@ lt_status lt_dataset_fragments(const lt_dataset* dataset, lt_fragment* fragments
  * LT_INVALID_ARGUMENT: the filter does not parse, or names a column that is not there. */
 lt_status lt_dataset_count_rows(const lt_dataset* dataset, const char* filter, int64_t* count, lt_error* err);
 
-/* ---- Scans -------------------------------------------------------------------------------------------------------- */
-
 /* Rows begin .. end-1 of one fragment. */
 typedef struct lt_row_range {
   uint64_t fragment_id;
   uint64_t begin;
   uint64_t end;
 } lt_row_range;
+
+/* Finds the rows of `fragment_count` fragments (NULL and 0: of all of them, in order) that `filter` accepts. Reads only the
+ * columns that the filter names. Writes them to `ranges`, by fragments in the order asked for and ascending within each,
+ * neighbours joined; owned: lt_row_ranges_free; NULL where there are none.
+ * LT_INVALID_ARGUMENT: the filter does not parse, or names a column that is not there. LT_NOT_FOUND: a fragment. */
+lt_status lt_dataset_select(const lt_dataset* dataset, const char* filter, const uint64_t* fragment_ids,
+                            int64_t fragment_count, lt_row_range** ranges, int64_t* range_count, lt_error* err);
+
+/* Does nothing with NULL. */
+void lt_row_ranges_free(lt_row_range* ranges, int64_t range_count);
+
+/* ---- Scans -------------------------------------------------------------------------------------------------------- */
+
+#define LT_ACCESS_AUTO 0   /* by what each batch's ranges look like */
+#define LT_ACCESS_STREAM 1 /* range by range, through Lance's fragment readers: for long ranges */
+#define LT_ACCESS_TAKE 2   /* by Lance's take, all rows of a batch at once: for rows scattered over the dataset */
 
 typedef struct lt_scan_options {
   const char* const* columns; /* NULL for all of them, in the schema's order; else column_count names */
@@ -103,6 +118,7 @@ typedef struct lt_scan_options {
   int64_t batch_size;  /* rows, > 0; not used with batch_ends */
   int32_t read_ahead;  /* batches to have under way, > 0 */
   int32_t with_row_id; /* not 0: a last column `_rowid`, uint64 */
+  int32_t access;      /* LT_ACCESS_...: how batches of batch_ends are read; the rows and their order are the same */
 } lt_scan_options;
 
 /* Batches on their way. Owned: lt_scan_close. One thread at a time, but lt_scan_cancel at any time from any. */
@@ -138,6 +154,28 @@ lt_status lt_dataset_take(const lt_dataset* dataset, const int64_t* rows, int64_
                           int64_t column_count, int32_t with_row_id, struct ArrowArray* batch,
                           struct ArrowSchema* schema, lt_error* err);
 
+/* ---- Blobs -------------------------------------------------------------------------------------------------------- */
+
+/* The bytes of one row of a blob column (binary with the field metadata `lance-encoding:blob` = `true`), which stay where
+ * they are until they are asked for. Owned: lt_blob_close. Any thread, many at once. */
+typedef struct lt_blob lt_blob;
+
+/* Opens the blobs of `column` at `rows` (positions in the dataset, any order, repeats allowed) into `blobs`, which has room
+ * for row_count of them; NULL for a null. On an error none is open. LT_INVALID_ARGUMENT: a position beyond the dataset
+ * (detail: its index in `rows`), a column that holds no blobs. LT_NOT_FOUND: no such column. */
+lt_status lt_dataset_blobs(const lt_dataset* dataset, const char* column, const int64_t* rows, int64_t row_count,
+                           lt_blob** blobs, lt_error* err);
+
+/* Its bytes. */
+lt_status lt_blob_size(const lt_blob* blob, uint64_t* size, lt_error* err);
+
+/* Reads up to `size` bytes from `offset` on into `bytes`, and their number to `count`: fewer only at the blob's end, 0 from
+ * there on. LT_IO. */
+lt_status lt_blob_read(const lt_blob* blob, uint64_t offset, void* bytes, int64_t size, int64_t* count, lt_error* err);
+
+/* Does nothing with NULL. */
+void lt_blob_close(lt_blob* blob);
+
 /* ---- Columns ------------------------------------------------------------------------------------------------------ */
 
 /* One column of a batch, shared by any number of holders: freed, by the column's own Arrow release, when the last of
@@ -166,6 +204,10 @@ lt_status lt_bits_unpack(const void* bits, int64_t offset, int64_t count, uint8_
 #define LT_IMAGE_UINT8 0   /* 0 .. 255 */
 #define LT_IMAGE_FLOAT32 1 /* 0 .. 1, the byte divided by 255 */
 
+#define LT_IMAGE_RESIZE 0      /* the whole image to height x width */
+#define LT_IMAGE_CENTER_CROP 1 /* the shorter side to resize_shorter, then the middle height x width of that */
+#define LT_IMAGE_RANDOM_CROP 2 /* a random part to height x width */
+
 typedef struct lt_image_options {
   int32_t height; /* of the output, pixels, > 0; width likewise */
   int32_t width;
@@ -173,18 +215,49 @@ typedef struct lt_image_options {
   int32_t apply_orientation; /* not 0: turn as the EXIF orientation says; 0: as Pillow's convert("RGB") leaves it */
   int64_t max_pixels; /* of an encoded image; a larger one is LT_CORRUPT_DATA before anything is decoded; 0: 178956970,
                           Pillow's limit */
+  int32_t geometry;   /* LT_IMAGE_RESIZE ... */
+  int32_t resize_shorter; /* LT_IMAGE_CENTER_CROP: >= both height and width */
+  double scale_min;       /* LT_IMAGE_RANDOM_CROP: the part's share of the area, 0 < scale_min <= scale_max <= 1 */
+  double scale_max;
+  double
+      ratio_min; /* LT_IMAGE_RANDOM_CROP: width / height of the part, before it is resized; 0 < ratio_min <= ratio_max */
+  double ratio_max;
+  double flip_probability; /* with which an image is mirrored, left to right; 0 .. 1 */
+  uint64_t seed;           /* of the random part and the mirroring, together with each row's key */
+  int32_t normalize;       /* not 0: float32 values become (value - mean) / deviation; LT_INVALID_ARGUMENT for uint8 */
+  float mean[3];           /* of red, green, blue on the scale 0 .. 1 */
+  float deviation[3];      /* > 0 */
+  int32_t
+      fast; /* not 0: a JPEG of at least twice the size that is needed is decoded at 1/2, 1/4 or 1/8 of its size by its
+                   DCT: faster, and not quite the pixels of a whole decode */
 } lt_image_options;
 
 /* Decodes the JPEGs and PNGs at rows first .. first+count-1 of `column`, an array of Arrow's `format` "z" or "Z" (binary),
- * "u" or "U", resizes each to height x width by Pillow's antialiased bilinear filter, and writes them to `pixels` as RGB in
- * the order row, y, x, channel: count * height * width * 3 values, densely. Gray, CMYK and YCCK become RGB as Pillow does
- * it, alpha is dropped, 16 bits become 8. Nothing is kept between calls but the calling thread's scratch memory. Any
- * thread, also many at once for parts of one column. All pointers are borrowed.
+ * "u" or "U", resizes each, or a part of it, to height x width by Pillow's antialiased bilinear filter, and writes them to
+ * `pixels` as RGB in the order row, y, x, channel: count * height * width * 3 values, densely. Gray, CMYK and YCCK become
+ * RGB as Pillow does it, alpha is dropped, 16 bits become 8. Nothing is kept between calls but the calling thread's scratch
+ * memory. Any thread, also many at once for parts of one column. All pointers are borrowed.
+ *
+ * The random part is chosen as torchvision's RandomResizedCrop.get_params does: ten times a share of the area, uniform, and
+ * a ratio, uniform in its logarithm, then the largest middle part whose ratio fits. The numbers come from SplitMix64, whose
+ * first state mixes `seed` and row_keys[i]: the same key gives the same part whatever the thread, the batch and the rest of
+ * the rows. row_keys has `count` values, and may be NULL where nothing is random. A part of a JPEG is decoded without the
+ * rows below and the blocks beside it.
+ *
+ * row_codes may be NULL: then the first row that fails ends the call. Else it gets `count` codes, LT_OK or why the row
+ * failed; the pixels of those rows are 0, all others are written, and the call is LT_OK.
+ *
  * LT_CORRUPT_DATA: an image that is none, is cut short, or too large, or a null; `err->detail` is its row, counted from 0
  * within the column; rows before it have been written. LT_UNSUPPORTED: `format`, or an image type other than JPEG and PNG.
- * LT_INVALID_ARGUMENT: rows beyond the column, pixels_size (bytes) too small, sizes out of bounds. */
+ * LT_INVALID_ARGUMENT: rows beyond the column, pixels_size (bytes) too small, sizes or options out of bounds, no row_keys. */
 lt_status lt_image_decode(const struct ArrowArray* column, const char* format, int64_t first, int64_t count,
-                          const lt_image_options* options, void* pixels, int64_t pixels_size, lt_error* err);
+                          const lt_image_options* options, const uint64_t* row_keys, int32_t* row_codes, void* pixels,
+                          int64_t pixels_size, lt_error* err);
+
+/* Turns `pixel_count` RGB pixels of bytes into floats as `options` say (its dtype and geometry are not looked at): divided
+ * by 255, and normalised where normalize is not 0. The result is that of a decode with LT_IMAGE_FLOAT32. Any thread. */
+lt_status lt_image_to_floats(const uint8_t* pixels, int64_t pixel_count, const lt_image_options* options, float* floats,
+                             lt_error* err);
 
 /* Encodes one RGB image (height x width x 3 bytes, densely) as a baseline JPEG of `quality` 1 .. 100 into `jpeg`, which
  * holds `capacity` bytes, and its size to `size`. Borrowed, any thread. LT_INVALID_ARGUMENT: too small a capacity (`size`

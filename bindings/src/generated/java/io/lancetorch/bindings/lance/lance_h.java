@@ -176,6 +176,42 @@ public class lance_h extends lance_h$shared {
     public static int LT_LANCE_STREAM() {
         return LT_LANCE_STREAM;
     }
+    private static final int LT_LANCE_BLOB = (int)5L;
+    /**
+     * {@snippet lang=c :
+     * #define LT_LANCE_BLOB 5
+     * }
+     */
+    public static int LT_LANCE_BLOB() {
+        return LT_LANCE_BLOB;
+    }
+    private static final int LT_ACCESS_AUTO = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * #define LT_ACCESS_AUTO 0
+     * }
+     */
+    public static int LT_ACCESS_AUTO() {
+        return LT_ACCESS_AUTO;
+    }
+    private static final int LT_ACCESS_STREAM = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define LT_ACCESS_STREAM 1
+     * }
+     */
+    public static int LT_ACCESS_STREAM() {
+        return LT_ACCESS_STREAM;
+    }
+    private static final int LT_ACCESS_TAKE = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * #define LT_ACCESS_TAKE 2
+     * }
+     */
+    public static int LT_ACCESS_TAKE() {
+        return LT_ACCESS_TAKE;
+    }
     private static final int LT_IMAGE_UINT8 = (int)0L;
     /**
      * {@snippet lang=c :
@@ -193,6 +229,33 @@ public class lance_h extends lance_h$shared {
      */
     public static int LT_IMAGE_FLOAT32() {
         return LT_IMAGE_FLOAT32;
+    }
+    private static final int LT_IMAGE_RESIZE = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * #define LT_IMAGE_RESIZE 0
+     * }
+     */
+    public static int LT_IMAGE_RESIZE() {
+        return LT_IMAGE_RESIZE;
+    }
+    private static final int LT_IMAGE_CENTER_CROP = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define LT_IMAGE_CENTER_CROP 1
+     * }
+     */
+    public static int LT_IMAGE_CENTER_CROP() {
+        return LT_IMAGE_CENTER_CROP;
+    }
+    private static final int LT_IMAGE_RANDOM_CROP = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * #define LT_IMAGE_RANDOM_CROP 2
+     * }
+     */
+    public static int LT_IMAGE_RANDOM_CROP() {
+        return LT_IMAGE_RANDOM_CROP;
     }
     private static final int LT_WRITE_CREATE = (int)0L;
     /**
@@ -841,6 +904,132 @@ public class lance_h extends lance_h$shared {
         }
     }
 
+    private static class lt_dataset_select {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            lance_h.C_INT,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER,
+            lance_h.C_LONG,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_dataset_select");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_dataset_select(const lt_dataset *dataset, const char *filter, const uint64_t *fragment_ids, int64_t fragment_count, lt_row_range **ranges, int64_t *range_count, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_dataset_select$descriptor() {
+        return lt_dataset_select.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_dataset_select(const lt_dataset *dataset, const char *filter, const uint64_t *fragment_ids, int64_t fragment_count, lt_row_range **ranges, int64_t *range_count, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_dataset_select$handle() {
+        return lt_dataset_select.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_dataset_select(const lt_dataset *dataset, const char *filter, const uint64_t *fragment_ids, int64_t fragment_count, lt_row_range **ranges, int64_t *range_count, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_dataset_select$address() {
+        return lt_dataset_select.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_dataset_select(const lt_dataset *dataset, const char *filter, const uint64_t *fragment_ids, int64_t fragment_count, lt_row_range **ranges, int64_t *range_count, lt_error *err)
+     * }
+     */
+    public static int lt_dataset_select(MemorySegment dataset, MemorySegment filter, MemorySegment fragment_ids, long fragment_count, MemorySegment ranges, MemorySegment range_count, MemorySegment err) {
+        var mh$ = lt_dataset_select.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_dataset_select", dataset, filter, fragment_ids, fragment_count, ranges, range_count, err);
+            }
+            return (int)mh$.invokeExact(dataset, filter, fragment_ids, fragment_count, ranges, range_count, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_row_ranges_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            lance_h.C_POINTER,
+            lance_h.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_row_ranges_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void lt_row_ranges_free(lt_row_range *ranges, int64_t range_count)
+     * }
+     */
+    public static FunctionDescriptor lt_row_ranges_free$descriptor() {
+        return lt_row_ranges_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void lt_row_ranges_free(lt_row_range *ranges, int64_t range_count)
+     * }
+     */
+    public static MethodHandle lt_row_ranges_free$handle() {
+        return lt_row_ranges_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void lt_row_ranges_free(lt_row_range *ranges, int64_t range_count)
+     * }
+     */
+    public static MemorySegment lt_row_ranges_free$address() {
+        return lt_row_ranges_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void lt_row_ranges_free(lt_row_range *ranges, int64_t range_count)
+     * }
+     */
+    public static void lt_row_ranges_free(MemorySegment ranges, long range_count) {
+        var mh$ = lt_row_ranges_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_row_ranges_free", ranges, range_count);
+            }
+            mh$.invokeExact(ranges, range_count);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class lt_dataset_scan {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             lance_h.C_INT,
@@ -1276,6 +1465,257 @@ public class lance_h extends lance_h$shared {
         }
     }
 
+    private static class lt_dataset_blobs {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            lance_h.C_INT,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER,
+            lance_h.C_LONG,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_dataset_blobs");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_dataset_blobs(const lt_dataset *dataset, const char *column, const int64_t *rows, int64_t row_count, lt_blob **blobs, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_dataset_blobs$descriptor() {
+        return lt_dataset_blobs.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_dataset_blobs(const lt_dataset *dataset, const char *column, const int64_t *rows, int64_t row_count, lt_blob **blobs, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_dataset_blobs$handle() {
+        return lt_dataset_blobs.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_dataset_blobs(const lt_dataset *dataset, const char *column, const int64_t *rows, int64_t row_count, lt_blob **blobs, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_dataset_blobs$address() {
+        return lt_dataset_blobs.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_dataset_blobs(const lt_dataset *dataset, const char *column, const int64_t *rows, int64_t row_count, lt_blob **blobs, lt_error *err)
+     * }
+     */
+    public static int lt_dataset_blobs(MemorySegment dataset, MemorySegment column, MemorySegment rows, long row_count, MemorySegment blobs, MemorySegment err) {
+        var mh$ = lt_dataset_blobs.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_dataset_blobs", dataset, column, rows, row_count, blobs, err);
+            }
+            return (int)mh$.invokeExact(dataset, column, rows, row_count, blobs, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_blob_size {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            lance_h.C_INT,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_blob_size");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_blob_size(const lt_blob *blob, uint64_t *size, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_blob_size$descriptor() {
+        return lt_blob_size.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_blob_size(const lt_blob *blob, uint64_t *size, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_blob_size$handle() {
+        return lt_blob_size.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_blob_size(const lt_blob *blob, uint64_t *size, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_blob_size$address() {
+        return lt_blob_size.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_blob_size(const lt_blob *blob, uint64_t *size, lt_error *err)
+     * }
+     */
+    public static int lt_blob_size(MemorySegment blob, MemorySegment size, MemorySegment err) {
+        var mh$ = lt_blob_size.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_blob_size", blob, size, err);
+            }
+            return (int)mh$.invokeExact(blob, size, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_blob_read {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            lance_h.C_INT,
+            lance_h.C_POINTER,
+            lance_h.C_LONG,
+            lance_h.C_POINTER,
+            lance_h.C_LONG,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_blob_read");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_blob_read(const lt_blob *blob, uint64_t offset, void *bytes, int64_t size, int64_t *count, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_blob_read$descriptor() {
+        return lt_blob_read.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_blob_read(const lt_blob *blob, uint64_t offset, void *bytes, int64_t size, int64_t *count, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_blob_read$handle() {
+        return lt_blob_read.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_blob_read(const lt_blob *blob, uint64_t offset, void *bytes, int64_t size, int64_t *count, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_blob_read$address() {
+        return lt_blob_read.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_blob_read(const lt_blob *blob, uint64_t offset, void *bytes, int64_t size, int64_t *count, lt_error *err)
+     * }
+     */
+    public static int lt_blob_read(MemorySegment blob, long offset, MemorySegment bytes, long size, MemorySegment count, MemorySegment err) {
+        var mh$ = lt_blob_read.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_blob_read", blob, offset, bytes, size, count, err);
+            }
+            return (int)mh$.invokeExact(blob, offset, bytes, size, count, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_blob_close {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            lance_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_blob_close");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void lt_blob_close(lt_blob *blob)
+     * }
+     */
+    public static FunctionDescriptor lt_blob_close$descriptor() {
+        return lt_blob_close.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void lt_blob_close(lt_blob *blob)
+     * }
+     */
+    public static MethodHandle lt_blob_close$handle() {
+        return lt_blob_close.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void lt_blob_close(lt_blob *blob)
+     * }
+     */
+    public static MemorySegment lt_blob_close$address() {
+        return lt_blob_close.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void lt_blob_close(lt_blob *blob)
+     * }
+     */
+    public static void lt_blob_close(MemorySegment blob) {
+        var mh$ = lt_blob_close.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_blob_close", blob);
+            }
+            mh$.invokeExact(blob);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class lt_column_take {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             lance_h.C_INT,
@@ -1590,6 +2030,8 @@ public class lance_h extends lance_h$shared {
             lance_h.C_LONG,
             lance_h.C_POINTER,
             lance_h.C_POINTER,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER,
             lance_h.C_LONG,
             lance_h.C_POINTER
         );
@@ -1602,7 +2044,7 @@ public class lance_h extends lance_h$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * lt_status lt_image_decode(const struct ArrowArray *column, const char *format, int64_t first, int64_t count, const lt_image_options *options, void *pixels, int64_t pixels_size, lt_error *err)
+     * lt_status lt_image_decode(const struct ArrowArray *column, const char *format, int64_t first, int64_t count, const lt_image_options *options, const uint64_t *row_keys, int32_t *row_codes, void *pixels, int64_t pixels_size, lt_error *err)
      * }
      */
     public static FunctionDescriptor lt_image_decode$descriptor() {
@@ -1612,7 +2054,7 @@ public class lance_h extends lance_h$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * lt_status lt_image_decode(const struct ArrowArray *column, const char *format, int64_t first, int64_t count, const lt_image_options *options, void *pixels, int64_t pixels_size, lt_error *err)
+     * lt_status lt_image_decode(const struct ArrowArray *column, const char *format, int64_t first, int64_t count, const lt_image_options *options, const uint64_t *row_keys, int32_t *row_codes, void *pixels, int64_t pixels_size, lt_error *err)
      * }
      */
     public static MethodHandle lt_image_decode$handle() {
@@ -1622,7 +2064,7 @@ public class lance_h extends lance_h$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * lt_status lt_image_decode(const struct ArrowArray *column, const char *format, int64_t first, int64_t count, const lt_image_options *options, void *pixels, int64_t pixels_size, lt_error *err)
+     * lt_status lt_image_decode(const struct ArrowArray *column, const char *format, int64_t first, int64_t count, const lt_image_options *options, const uint64_t *row_keys, int32_t *row_codes, void *pixels, int64_t pixels_size, lt_error *err)
      * }
      */
     public static MemorySegment lt_image_decode$address() {
@@ -1631,16 +2073,80 @@ public class lance_h extends lance_h$shared {
 
     /**
      * {@snippet lang=c :
-     * lt_status lt_image_decode(const struct ArrowArray *column, const char *format, int64_t first, int64_t count, const lt_image_options *options, void *pixels, int64_t pixels_size, lt_error *err)
+     * lt_status lt_image_decode(const struct ArrowArray *column, const char *format, int64_t first, int64_t count, const lt_image_options *options, const uint64_t *row_keys, int32_t *row_codes, void *pixels, int64_t pixels_size, lt_error *err)
      * }
      */
-    public static int lt_image_decode(MemorySegment column, MemorySegment format, long first, long count, MemorySegment options, MemorySegment pixels, long pixels_size, MemorySegment err) {
+    public static int lt_image_decode(MemorySegment column, MemorySegment format, long first, long count, MemorySegment options, MemorySegment row_keys, MemorySegment row_codes, MemorySegment pixels, long pixels_size, MemorySegment err) {
         var mh$ = lt_image_decode.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("lt_image_decode", column, format, first, count, options, pixels, pixels_size, err);
+                traceDowncall("lt_image_decode", column, format, first, count, options, row_keys, row_codes, pixels, pixels_size, err);
             }
-            return (int)mh$.invokeExact(column, format, first, count, options, pixels, pixels_size, err);
+            return (int)mh$.invokeExact(column, format, first, count, options, row_keys, row_codes, pixels, pixels_size, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_image_to_floats {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            lance_h.C_INT,
+            lance_h.C_POINTER,
+            lance_h.C_LONG,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_image_to_floats");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_image_to_floats(const uint8_t *pixels, int64_t pixel_count, const lt_image_options *options, float *floats, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_image_to_floats$descriptor() {
+        return lt_image_to_floats.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_image_to_floats(const uint8_t *pixels, int64_t pixel_count, const lt_image_options *options, float *floats, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_image_to_floats$handle() {
+        return lt_image_to_floats.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_image_to_floats(const uint8_t *pixels, int64_t pixel_count, const lt_image_options *options, float *floats, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_image_to_floats$address() {
+        return lt_image_to_floats.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_image_to_floats(const uint8_t *pixels, int64_t pixel_count, const lt_image_options *options, float *floats, lt_error *err)
+     * }
+     */
+    public static int lt_image_to_floats(MemorySegment pixels, long pixel_count, MemorySegment options, MemorySegment floats, MemorySegment err) {
+        var mh$ = lt_image_to_floats.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_image_to_floats", pixels, pixel_count, options, floats, err);
+            }
+            return (int)mh$.invokeExact(pixels, pixel_count, options, floats, err);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

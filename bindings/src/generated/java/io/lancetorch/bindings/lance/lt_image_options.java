@@ -20,6 +20,18 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int32_t dtype;
  *     int32_t apply_orientation;
  *     int64_t max_pixels;
+ *     int32_t geometry;
+ *     int32_t resize_shorter;
+ *     double scale_min;
+ *     double scale_max;
+ *     double ratio_min;
+ *     double ratio_max;
+ *     double flip_probability;
+ *     uint64_t seed;
+ *     int32_t normalize;
+ *     float mean[3];
+ *     float deviation[3];
+ *     int32_t fast;
  * }
  * }
  */
@@ -34,7 +46,19 @@ public class lt_image_options {
         lance_h.C_INT.withName("width"),
         lance_h.C_INT.withName("dtype"),
         lance_h.C_INT.withName("apply_orientation"),
-        lance_h.C_LONG.withName("max_pixels")
+        lance_h.C_LONG.withName("max_pixels"),
+        lance_h.C_INT.withName("geometry"),
+        lance_h.C_INT.withName("resize_shorter"),
+        lance_h.C_DOUBLE.withName("scale_min"),
+        lance_h.C_DOUBLE.withName("scale_max"),
+        lance_h.C_DOUBLE.withName("ratio_min"),
+        lance_h.C_DOUBLE.withName("ratio_max"),
+        lance_h.C_DOUBLE.withName("flip_probability"),
+        lance_h.C_LONG.withName("seed"),
+        lance_h.C_INT.withName("normalize"),
+        MemoryLayout.sequenceLayout(3, lance_h.C_FLOAT).withName("mean"),
+        MemoryLayout.sequenceLayout(3, lance_h.C_FLOAT).withName("deviation"),
+        lance_h.C_INT.withName("fast")
     ).withName("lt_image_options");
 
     /**
@@ -262,6 +286,600 @@ public class lt_image_options {
      */
     public static void max_pixels(MemorySegment struct, long fieldValue) {
         struct.set(max_pixels$LAYOUT, max_pixels$OFFSET, fieldValue);
+    }
+
+    private static final OfInt geometry$LAYOUT = (OfInt)$LAYOUT.select(groupElement("geometry"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t geometry
+     * }
+     */
+    public static final OfInt geometry$layout() {
+        return geometry$LAYOUT;
+    }
+
+    private static final long geometry$OFFSET = $LAYOUT.byteOffset(groupElement("geometry"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t geometry
+     * }
+     */
+    public static final long geometry$offset() {
+        return geometry$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t geometry
+     * }
+     */
+    public static int geometry(MemorySegment struct) {
+        return struct.get(geometry$LAYOUT, geometry$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t geometry
+     * }
+     */
+    public static void geometry(MemorySegment struct, int fieldValue) {
+        struct.set(geometry$LAYOUT, geometry$OFFSET, fieldValue);
+    }
+
+    private static final OfInt resize_shorter$LAYOUT = (OfInt)$LAYOUT.select(groupElement("resize_shorter"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t resize_shorter
+     * }
+     */
+    public static final OfInt resize_shorter$layout() {
+        return resize_shorter$LAYOUT;
+    }
+
+    private static final long resize_shorter$OFFSET = $LAYOUT.byteOffset(groupElement("resize_shorter"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t resize_shorter
+     * }
+     */
+    public static final long resize_shorter$offset() {
+        return resize_shorter$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t resize_shorter
+     * }
+     */
+    public static int resize_shorter(MemorySegment struct) {
+        return struct.get(resize_shorter$LAYOUT, resize_shorter$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t resize_shorter
+     * }
+     */
+    public static void resize_shorter(MemorySegment struct, int fieldValue) {
+        struct.set(resize_shorter$LAYOUT, resize_shorter$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble scale_min$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("scale_min"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double scale_min
+     * }
+     */
+    public static final OfDouble scale_min$layout() {
+        return scale_min$LAYOUT;
+    }
+
+    private static final long scale_min$OFFSET = $LAYOUT.byteOffset(groupElement("scale_min"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double scale_min
+     * }
+     */
+    public static final long scale_min$offset() {
+        return scale_min$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double scale_min
+     * }
+     */
+    public static double scale_min(MemorySegment struct) {
+        return struct.get(scale_min$LAYOUT, scale_min$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double scale_min
+     * }
+     */
+    public static void scale_min(MemorySegment struct, double fieldValue) {
+        struct.set(scale_min$LAYOUT, scale_min$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble scale_max$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("scale_max"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double scale_max
+     * }
+     */
+    public static final OfDouble scale_max$layout() {
+        return scale_max$LAYOUT;
+    }
+
+    private static final long scale_max$OFFSET = $LAYOUT.byteOffset(groupElement("scale_max"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double scale_max
+     * }
+     */
+    public static final long scale_max$offset() {
+        return scale_max$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double scale_max
+     * }
+     */
+    public static double scale_max(MemorySegment struct) {
+        return struct.get(scale_max$LAYOUT, scale_max$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double scale_max
+     * }
+     */
+    public static void scale_max(MemorySegment struct, double fieldValue) {
+        struct.set(scale_max$LAYOUT, scale_max$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble ratio_min$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("ratio_min"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double ratio_min
+     * }
+     */
+    public static final OfDouble ratio_min$layout() {
+        return ratio_min$LAYOUT;
+    }
+
+    private static final long ratio_min$OFFSET = $LAYOUT.byteOffset(groupElement("ratio_min"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double ratio_min
+     * }
+     */
+    public static final long ratio_min$offset() {
+        return ratio_min$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double ratio_min
+     * }
+     */
+    public static double ratio_min(MemorySegment struct) {
+        return struct.get(ratio_min$LAYOUT, ratio_min$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double ratio_min
+     * }
+     */
+    public static void ratio_min(MemorySegment struct, double fieldValue) {
+        struct.set(ratio_min$LAYOUT, ratio_min$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble ratio_max$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("ratio_max"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double ratio_max
+     * }
+     */
+    public static final OfDouble ratio_max$layout() {
+        return ratio_max$LAYOUT;
+    }
+
+    private static final long ratio_max$OFFSET = $LAYOUT.byteOffset(groupElement("ratio_max"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double ratio_max
+     * }
+     */
+    public static final long ratio_max$offset() {
+        return ratio_max$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double ratio_max
+     * }
+     */
+    public static double ratio_max(MemorySegment struct) {
+        return struct.get(ratio_max$LAYOUT, ratio_max$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double ratio_max
+     * }
+     */
+    public static void ratio_max(MemorySegment struct, double fieldValue) {
+        struct.set(ratio_max$LAYOUT, ratio_max$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble flip_probability$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("flip_probability"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double flip_probability
+     * }
+     */
+    public static final OfDouble flip_probability$layout() {
+        return flip_probability$LAYOUT;
+    }
+
+    private static final long flip_probability$OFFSET = $LAYOUT.byteOffset(groupElement("flip_probability"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double flip_probability
+     * }
+     */
+    public static final long flip_probability$offset() {
+        return flip_probability$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double flip_probability
+     * }
+     */
+    public static double flip_probability(MemorySegment struct) {
+        return struct.get(flip_probability$LAYOUT, flip_probability$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double flip_probability
+     * }
+     */
+    public static void flip_probability(MemorySegment struct, double fieldValue) {
+        struct.set(flip_probability$LAYOUT, flip_probability$OFFSET, fieldValue);
+    }
+
+    private static final OfLong seed$LAYOUT = (OfLong)$LAYOUT.select(groupElement("seed"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t seed
+     * }
+     */
+    public static final OfLong seed$layout() {
+        return seed$LAYOUT;
+    }
+
+    private static final long seed$OFFSET = $LAYOUT.byteOffset(groupElement("seed"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t seed
+     * }
+     */
+    public static final long seed$offset() {
+        return seed$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t seed
+     * }
+     */
+    public static long seed(MemorySegment struct) {
+        return struct.get(seed$LAYOUT, seed$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t seed
+     * }
+     */
+    public static void seed(MemorySegment struct, long fieldValue) {
+        struct.set(seed$LAYOUT, seed$OFFSET, fieldValue);
+    }
+
+    private static final OfInt normalize$LAYOUT = (OfInt)$LAYOUT.select(groupElement("normalize"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t normalize
+     * }
+     */
+    public static final OfInt normalize$layout() {
+        return normalize$LAYOUT;
+    }
+
+    private static final long normalize$OFFSET = $LAYOUT.byteOffset(groupElement("normalize"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t normalize
+     * }
+     */
+    public static final long normalize$offset() {
+        return normalize$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t normalize
+     * }
+     */
+    public static int normalize(MemorySegment struct) {
+        return struct.get(normalize$LAYOUT, normalize$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t normalize
+     * }
+     */
+    public static void normalize(MemorySegment struct, int fieldValue) {
+        struct.set(normalize$LAYOUT, normalize$OFFSET, fieldValue);
+    }
+
+    private static final SequenceLayout mean$LAYOUT = (SequenceLayout)$LAYOUT.select(groupElement("mean"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * float mean[3]
+     * }
+     */
+    public static final SequenceLayout mean$layout() {
+        return mean$LAYOUT;
+    }
+
+    private static final long mean$OFFSET = $LAYOUT.byteOffset(groupElement("mean"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * float mean[3]
+     * }
+     */
+    public static final long mean$offset() {
+        return mean$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * float mean[3]
+     * }
+     */
+    public static MemorySegment mean(MemorySegment struct) {
+        return struct.asSlice(mean$OFFSET, mean$LAYOUT.byteSize());
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * float mean[3]
+     * }
+     */
+    public static void mean(MemorySegment struct, MemorySegment fieldValue) {
+        MemorySegment.copy(fieldValue, 0L, struct, mean$OFFSET, mean$LAYOUT.byteSize());
+    }
+
+    private static long[] mean$DIMS = { 3 };
+
+    /**
+     * Dimensions for array field:
+     * {@snippet lang=c :
+     * float mean[3]
+     * }
+     */
+    public static long[] mean$dimensions() {
+        return mean$DIMS;
+    }
+    private static final VarHandle mean$ELEM_HANDLE = mean$LAYOUT.varHandle(sequenceElement());
+
+    /**
+     * Indexed getter for field:
+     * {@snippet lang=c :
+     * float mean[3]
+     * }
+     */
+    public static float mean(MemorySegment struct, long index0) {
+        return (float)mean$ELEM_HANDLE.get(struct, mean$OFFSET, index0);
+    }
+
+    /**
+     * Indexed setter for field:
+     * {@snippet lang=c :
+     * float mean[3]
+     * }
+     */
+    public static void mean(MemorySegment struct, long index0, float fieldValue) {
+        mean$ELEM_HANDLE.set(struct, mean$OFFSET, index0, fieldValue);
+    }
+
+    private static final SequenceLayout deviation$LAYOUT = (SequenceLayout)$LAYOUT.select(groupElement("deviation"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * float deviation[3]
+     * }
+     */
+    public static final SequenceLayout deviation$layout() {
+        return deviation$LAYOUT;
+    }
+
+    private static final long deviation$OFFSET = $LAYOUT.byteOffset(groupElement("deviation"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * float deviation[3]
+     * }
+     */
+    public static final long deviation$offset() {
+        return deviation$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * float deviation[3]
+     * }
+     */
+    public static MemorySegment deviation(MemorySegment struct) {
+        return struct.asSlice(deviation$OFFSET, deviation$LAYOUT.byteSize());
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * float deviation[3]
+     * }
+     */
+    public static void deviation(MemorySegment struct, MemorySegment fieldValue) {
+        MemorySegment.copy(fieldValue, 0L, struct, deviation$OFFSET, deviation$LAYOUT.byteSize());
+    }
+
+    private static long[] deviation$DIMS = { 3 };
+
+    /**
+     * Dimensions for array field:
+     * {@snippet lang=c :
+     * float deviation[3]
+     * }
+     */
+    public static long[] deviation$dimensions() {
+        return deviation$DIMS;
+    }
+    private static final VarHandle deviation$ELEM_HANDLE = deviation$LAYOUT.varHandle(sequenceElement());
+
+    /**
+     * Indexed getter for field:
+     * {@snippet lang=c :
+     * float deviation[3]
+     * }
+     */
+    public static float deviation(MemorySegment struct, long index0) {
+        return (float)deviation$ELEM_HANDLE.get(struct, deviation$OFFSET, index0);
+    }
+
+    /**
+     * Indexed setter for field:
+     * {@snippet lang=c :
+     * float deviation[3]
+     * }
+     */
+    public static void deviation(MemorySegment struct, long index0, float fieldValue) {
+        deviation$ELEM_HANDLE.set(struct, deviation$OFFSET, index0, fieldValue);
+    }
+
+    private static final OfInt fast$LAYOUT = (OfInt)$LAYOUT.select(groupElement("fast"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t fast
+     * }
+     */
+    public static final OfInt fast$layout() {
+        return fast$LAYOUT;
+    }
+
+    private static final long fast$OFFSET = $LAYOUT.byteOffset(groupElement("fast"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t fast
+     * }
+     */
+    public static final long fast$offset() {
+        return fast$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t fast
+     * }
+     */
+    public static int fast(MemorySegment struct) {
+        return struct.get(fast$LAYOUT, fast$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t fast
+     * }
+     */
+    public static void fast(MemorySegment struct, int fieldValue) {
+        struct.set(fast$LAYOUT, fast$OFFSET, fieldValue);
     }
 
     /**

@@ -25,6 +25,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int64_t batch_size;
  *     int32_t read_ahead;
  *     int32_t with_row_id;
+ *     int32_t access;
  * }
  * }
  */
@@ -44,7 +45,9 @@ public class lt_scan_options {
         lance_h.C_LONG.withName("batch_count"),
         lance_h.C_LONG.withName("batch_size"),
         lance_h.C_INT.withName("read_ahead"),
-        lance_h.C_INT.withName("with_row_id")
+        lance_h.C_INT.withName("with_row_id"),
+        lance_h.C_INT.withName("access"),
+        MemoryLayout.paddingLayout(4)
     ).withName("lt_scan_options");
 
     /**
@@ -492,6 +495,50 @@ public class lt_scan_options {
      */
     public static void with_row_id(MemorySegment struct, int fieldValue) {
         struct.set(with_row_id$LAYOUT, with_row_id$OFFSET, fieldValue);
+    }
+
+    private static final OfInt access$LAYOUT = (OfInt)$LAYOUT.select(groupElement("access"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t access
+     * }
+     */
+    public static final OfInt access$layout() {
+        return access$LAYOUT;
+    }
+
+    private static final long access$OFFSET = $LAYOUT.byteOffset(groupElement("access"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t access
+     * }
+     */
+    public static final long access$offset() {
+        return access$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t access
+     * }
+     */
+    public static int access(MemorySegment struct) {
+        return struct.get(access$LAYOUT, access$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t access
+     * }
+     */
+    public static void access(MemorySegment struct, int fieldValue) {
+        struct.set(access$LAYOUT, access$OFFSET, fieldValue);
     }
 
     /**
