@@ -137,6 +137,10 @@ lt_status lt_scan_schema(const lt_scan* scan, struct ArrowSchema* schema, lt_err
  * LT_IO, LT_CORRUPT_DATA, LT_CANCELLED, LT_OUT_OF_MEMORY. */
 lt_status lt_scan_next(lt_scan* scan, struct ArrowArray* batch, lt_error* err);
 
+/* As lt_scan_next, but waits for `milliseconds` at most (0: not at all), and is LT_TIMEOUT where no batch has come by then:
+ * the scan goes on, and the next call may get it. For callers that look at something else meanwhile. */
+lt_status lt_scan_poll(lt_scan* scan, int64_t milliseconds, struct ArrowArray* batch, lt_error* err);
+
 /* Makes a waiting lt_scan_next, and every later one, return LT_CANCELLED at once. Any thread, while the scan is open. */
 void lt_scan_cancel(lt_scan* scan);
 

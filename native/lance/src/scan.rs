@@ -16,6 +16,7 @@ use std::ffi::{CString, c_char, c_int};
 use std::ops::Range;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -836,8 +837,8 @@ impl Steps {
 // ---- The consumer's side -----------------------------------------------------------------------------------------------
 
 impl Scan {
-    /// The next batch, or None at the end.
-    fn next(&self) -> Result<Option<FFI_ArrowArray>> {
+    /// The next batch, or None at the end. Waits as long as `limit` says; without one, until there is something.
+    fn next(&self, limit: Option<Duration>) -> Result<Option<FFI_ArrowArray>> {
         let mut incoming = self.incoming.try_lock().map_err(|_| {
             Failure::invalid("the scan is in use: one thread at a time may wait for its next batch")
         })?;
@@ -854,7 +855,14 @@ impl Scan {
                 block_on(async {
                     let stop = pin!(cancel.wait_for(|cancelled| *cancelled));
                     let next = pin!(incoming.batches.recv());
-                    match select(stop, next).await {
+                    let either = select(stop, next);
+                    let first = match limit {
+                        None => either.await,
+                        Some(limit) => tokio::time::timeout(limit, either)
+                            .await
+                            .map_err(|_| timed_out(limit))?,
+                    };
+                    match first {
                         Either::Left(_) => Err(cancelled()),
                         Either::Right((item, _)) => Ok(item),
                     }
@@ -877,6 +885,13 @@ impl Scan {
 
 fn cancelled() -> Failure {
     Failure::new(Code::Cancelled, "the scan was cancelled")
+}
+
+fn timed_out(limit: Duration) -> Failure {
+    Failure::new(
+        Code::Timeout,
+        format!("no batch has come within {} ms", limit.as_millis()),
+    )
 }
 
 /// `lt_scan_schema` of lance.h.
@@ -908,7 +923,29 @@ pub unsafe extern "C" fn lt_scan_next(
         // SAFETY: lance.h: a scan or NULL. A shared reference, as lt_scan_cancel may run beside this.
         let scan = unsafe { borrowed(scan.cast_const(), "scan") }?;
         let batch = out(batch, "batch")?;
-        let next = scan.scan.next()?;
+        let next = scan.scan.next(None)?;
+        // SAFETY: checked above.
+        unsafe { batch.write(next.unwrap_or_else(FFI_ArrowArray::empty)) };
+        Ok(())
+    })
+}
+
+/// `lt_scan_poll` of lance.h.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lt_scan_poll(
+    scan: *mut LtScan,
+    milliseconds: i64,
+    batch: *mut FFI_ArrowArray,
+    err: *mut LtError,
+) -> i32 {
+    guard(err, || {
+        // SAFETY: lance.h: a scan or NULL. A shared reference, as lt_scan_cancel may run beside this.
+        let scan = unsafe { borrowed(scan.cast_const(), "scan") }?;
+        let batch = out(batch, "batch")?;
+        let limit = u64::try_from(milliseconds).map_err(|_| {
+            Failure::invalid(format!("milliseconds is {milliseconds}, but not negative"))
+        })?;
+        let next = scan.scan.next(Some(Duration::from_millis(limit)))?;
         // SAFETY: checked above.
         unsafe { batch.write(next.unwrap_or_else(FFI_ArrowArray::empty)) };
         Ok(())
@@ -1038,7 +1075,7 @@ unsafe extern "C" fn stream_next(
     };
     this.call(|scan| {
         let batch = out(batch, "out")?;
-        let next = scan.next()?;
+        let next = scan.next(None)?;
         // SAFETY: checked above.
         unsafe { batch.write(next.unwrap_or_else(FFI_ArrowArray::empty)) };
         Ok(())
@@ -1505,16 +1542,42 @@ mod tests {
         });
         let waiting = {
             let scan = scan.clone();
-            std::thread::spawn(move || scan.next().unwrap_err().code)
+            std::thread::spawn(move || scan.next(None).unwrap_err().code)
         };
         while scan.incoming.try_lock().is_ok() {
             std::thread::yield_now();
         }
         // a second waiter is told off
-        assert_eq!(scan.next().unwrap_err().code, Code::InvalidArgument);
+        assert_eq!(scan.next(None).unwrap_err().code, Code::InvalidArgument);
         scan.cancel.send_replace(true);
         assert_eq!(waiting.join().unwrap(), Code::Cancelled);
         drop(sender);
+    }
+
+    #[test]
+    fn a_wait_with_a_limit_ends_and_the_scan_goes_on() {
+        let _alone = alone();
+        let (sender, receiver) = mpsc::channel(1);
+        let scan = Scan {
+            schema: Arc::new(ArrowSchema::empty()),
+            cancel: watch::Sender::new(false),
+            incoming: Mutex::new(Incoming {
+                batches: receiver,
+                ended: false,
+                _reader: spawn(async { Ok(()) }),
+            }),
+        };
+        for milliseconds in [0, 20] {
+            let failure = scan
+                .next(Some(Duration::from_millis(milliseconds)))
+                .unwrap_err();
+            assert_eq!(failure.code, Code::Timeout);
+        }
+        let batch = RecordBatch::new_empty(Arc::new(ArrowSchema::empty()));
+        block_on(sender.send(Ok(batch))).unwrap();
+        assert!(scan.next(Some(Duration::ZERO)).unwrap().is_some());
+        drop(sender);
+        assert!(scan.next(Some(Duration::from_secs(60))).unwrap().is_none());
     }
 
     #[test]

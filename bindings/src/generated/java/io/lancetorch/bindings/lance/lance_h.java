@@ -1217,6 +1217,69 @@ public class lance_h extends lance_h$shared {
         }
     }
 
+    private static class lt_scan_poll {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            lance_h.C_INT,
+            lance_h.C_POINTER,
+            lance_h.C_LONG,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_scan_poll");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_scan_poll(lt_scan *scan, int64_t milliseconds, struct ArrowArray *batch, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_scan_poll$descriptor() {
+        return lt_scan_poll.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_scan_poll(lt_scan *scan, int64_t milliseconds, struct ArrowArray *batch, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_scan_poll$handle() {
+        return lt_scan_poll.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_scan_poll(lt_scan *scan, int64_t milliseconds, struct ArrowArray *batch, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_scan_poll$address() {
+        return lt_scan_poll.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_scan_poll(lt_scan *scan, int64_t milliseconds, struct ArrowArray *batch, lt_error *err)
+     * }
+     */
+    public static int lt_scan_poll(MemorySegment scan, long milliseconds, MemorySegment batch, MemorySegment err) {
+        var mh$ = lt_scan_poll.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_scan_poll", scan, milliseconds, batch, err);
+            }
+            return (int)mh$.invokeExact(scan, milliseconds, batch, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class lt_scan_cancel {
         public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             lance_h.C_POINTER
