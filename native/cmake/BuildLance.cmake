@@ -31,6 +31,19 @@ add_custom_target(
   COMMENT "cargo builds the shim over Lance"
   USES_TERMINAL VERBATIM)
 
+# The bare limits that the benchmarks show beside our figures: not built by default, `cmake --build .. --target limits`.
+add_custom_target(
+  limits
+  COMMAND "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${cargo_target_dir}" "${LANCETORCH_CARGO}" build --release
+          --locked --example limits
+  COMMAND "${CMAKE_COMMAND}" -E make_directory "${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
+  COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${cargo_target_dir}/release/examples/limits"
+          "${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/limits"
+  BYPRODUCTS "${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/limits"
+  WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}/native/lance"
+  COMMENT "cargo builds the bare limits"
+  USES_TERMINAL VERBATIM)
+
 add_library(lancetorch_lance SHARED IMPORTED GLOBAL)
 set_target_properties(
   lancetorch_lance PROPERTIES IMPORTED_LOCATION "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/liblancetorch_lance.so"
