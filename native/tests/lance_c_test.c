@@ -311,14 +311,54 @@ static void decoding(const char* uri) {
   float* pixels = malloc(sizeof(float) * ONE * ROWS);
   REQUIRE(pixels != NULL);
   const struct ArrowArray* array = lt_column_array(images);
-  OK(lt_image_decode(array, "z", 0, ROWS, &image, pixels, sizeof(float) * ONE * ROWS, &err));
+  OK(lt_image_decode(array, "z", 0, ROWS, &image, NULL, NULL, pixels, sizeof(float) * ONE * ROWS, &err));
   for (int i = 0; i < ROWS; i++) {
     float red = pixels[i * ONE + ONE / 2] * 255;
     CHECK(red > 10 * i - 4 && red < 10 * i + 4);
   }
-  FAILS(LT_INVALID_ARGUMENT, lt_image_decode(array, "z", 0, ROWS, &image, pixels, ONE, &err));
-  FAILS(LT_INVALID_ARGUMENT, lt_image_decode(array, "z", 1, ROWS, &image, pixels, sizeof(float) * ONE * ROWS, &err));
-  FAILS(LT_UNSUPPORTED, lt_image_decode(array, "i", 0, 1, &image, pixels, sizeof(float) * ONE, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_image_decode(array, "z", 0, ROWS, &image, NULL, NULL, pixels, ONE, &err));
+  FAILS(LT_INVALID_ARGUMENT,
+        lt_image_decode(array, "z", 1, ROWS, &image, NULL, NULL, pixels, sizeof(float) * ONE * ROWS, &err));
+  FAILS(LT_UNSUPPORTED, lt_image_decode(array, "i", 0, 1, &image, NULL, NULL, pixels, sizeof(float) * ONE, &err));
+
+  /* every field of the options at its place: a random crop, normalised, mirrored */
+  lt_image_options augmented = {.height = TO,
+                                .width = TO,
+                                .dtype = LT_IMAGE_FLOAT32,
+                                .apply_orientation = 1,
+                                .max_pixels = SIDE * SIDE,
+                                .geometry = LT_IMAGE_RANDOM_CROP,
+                                .scale_min = 0.25,
+                                .scale_max = 0.5,
+                                .ratio_min = 0.5,
+                                .ratio_max = 2,
+                                .flip_probability = 0.5,
+                                .seed = 7,
+                                .normalize = 1,
+                                .mean = {0.5F, 0.5F, 0.5F},
+                                .deviation = {0.25F, 0.25F, 0.25F},
+                                .fast = 1};
+  FAILS(LT_INVALID_ARGUMENT,
+        lt_image_decode(array, "z", 0, ROWS, &augmented, NULL, NULL, pixels, sizeof(float) * ONE * ROWS, &err));
+  CHECK(strstr(err.message, "row_keys") != NULL);
+  uint64_t keys[ROWS];
+  int32_t codes[ROWS];
+  for (int i = 0; i < ROWS; i++) {
+    keys[i] = 1000 + i;
+    codes[i] = -1;
+  }
+  OK(lt_image_decode(array, "z", 0, ROWS, &augmented, keys, codes, pixels, sizeof(float) * ONE * ROWS, &err));
+  for (int i = 0; i < ROWS; i++) {
+    float red = (pixels[i * ONE + ONE / 2] * 0.25F + 0.5F) * 255;
+    CHECK(codes[i] == LT_OK && red > 10 * i - 4 && red < 10 * i + 4);
+  }
+  const uint8_t white[3] = {255, 255, 255};
+  float normalised[3];
+  OK(lt_image_to_floats(white, 1, &augmented, normalised, &err));
+  CHECK(normalised[0] == 2 && normalised[1] == 2 && normalised[2] == 2);
+  augmented.deviation[2] = 0;
+  FAILS(LT_INVALID_ARGUMENT, lt_image_to_floats(white, 1, &augmented, normalised, &err));
+  CHECK(strstr(err.message, "deviation[2]") != NULL);
   free(pixels);
   lt_column_release(images);
 
@@ -329,8 +369,10 @@ static void decoding(const char* uri) {
   struct ArrowArray bad = {.length = 1, .n_buffers = 3, .buffers = buffers, .release = release_counted};
   uint8_t one[ONE];
   image.dtype = LT_IMAGE_UINT8;
-  FAILS(LT_CORRUPT_DATA, lt_image_decode(&bad, "z", 0, 1, &image, one, sizeof one, &err));
+  FAILS(LT_CORRUPT_DATA, lt_image_decode(&bad, "z", 0, 1, &image, NULL, NULL, one, sizeof one, &err));
   CHECK(err.detail == 0);
+  OK(lt_image_decode(&bad, "z", 0, 1, &image, NULL, codes, one, sizeof one, &err));
+  CHECK(codes[0] == LT_CORRUPT_DATA && one[0] == 0 && one[ONE - 1] == 0);
   lt_dataset_close(dataset);
   nothing_is_alive();
 }

@@ -79,6 +79,18 @@ pub struct LtImageOptions {
     pub dtype: i32,
     pub apply_orientation: i32,
     pub max_pixels: i64,
+    pub geometry: i32,
+    pub resize_shorter: i32,
+    pub scale_min: f64,
+    pub scale_max: f64,
+    pub ratio_min: f64,
+    pub ratio_max: f64,
+    pub flip_probability: f64,
+    pub seed: u64,
+    pub normalize: i32,
+    pub mean: [f32; 3],
+    pub deviation: [f32; 3],
+    pub fast: i32,
 }
 
 /// `lt_write_progress` of lance.h.

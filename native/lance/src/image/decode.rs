@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! One image, from its file to its place in the output.
+//!
+//! JPEGs go through libjpeg-turbo, then through `fast_image_resize`, whose bilinear convolution is Pillow's antialiased filter.
+
+use std::cell::RefCell;
+
+use fast_image_resize::Resizer;
+use turbojpeg::raw;
+
+use super::geometry::View;
+use super::jpeg::{Decoder, inks_to_rgb};
+use super::options::Options;
+use super::orientation::{jpeg_orientation, turn_image};
+use super::pixels::{resize, to_floats};
+use super::png::decode_png;
+use crate::error::{Code, Failure, Result};
+
+/// Where an image goes.
+pub enum Target<'a> {
+    Bytes(&'a mut [u8]),
+    Floats(&'a mut [f32]),
+}
+
+impl Target<'_> {
+    /// Makes all pixels 0.
+    pub fn clear(&mut self) {
+        match self {
+            Self::Bytes(bytes) => bytes.fill(0),
+            Self::Floats(floats) => floats.fill(0.0),
+        }
+    }
+}
+
+/// What a thread keeps from image to image.
+#[derive(Default)]
+pub struct Scratch {
+    jpeg: Option<Decoder>,
+    resizer: Resizer,
+    /// The image as it was decoded.
+    decoded: Vec<u8>,
+    /// Four inks, before they are colours.
+    inks: Vec<u8>,
+    resized: Vec<u8>,
+    turned: Vec<u8>,
+}
+
+/// Calls `body` with the calling thread's scratch memory.
+pub fn with_scratch<T>(body: impl FnOnce(&mut Scratch) -> T) -> T {
+    thread_local! {
+        static SCRATCH: RefCell<Scratch> = RefCell::default();
+    }
+    SCRATCH.with_borrow_mut(body)
+}
+
+/// A decoded image is kept for reuse up to this size.
+const KEPT: usize = 64 << 20;
+
+impl Scratch {
+    /// Decodes the image of the row with `key` to `target`.
+    pub fn decode(
+        &mut self,
+        encoded: &[u8],
+        options: &Options,
+        key: u64,
+        target: &mut Target,
+    ) -> Result<()> {
+        let (size, turn) = match kind(encoded)? {
+            Format::Jpeg => {
+                let turn = if options.orient {
+                    jpeg_orientation(encoded)
+                } else {
+                    1
+                };
+                (self.decode_jpeg(encoded, options.max_pixels)?, turn)
+            }
+            Format::Png => {
+                let (size, turn) = decode_png(
+                    encoded,
+                    options.max_pixels,
+                    &mut self.decoded,
+                    &mut self.inks,
+                )?;
+                (size, if options.orient { turn } else { 1 })
+            }
+        };
+        let view = View::new(options, size, turn, key);
+        self.finish(size, &view, options, target)?;
+        for buffer in [&mut self.decoded, &mut self.inks] {
+            if buffer.capacity() > KEPT {
+                *buffer = Vec::new();
+            }
+        }
+        Ok(())
+    }
+
+    /// Resizes and turns what is in `decoded`, and writes it out.
+    fn finish(
+        &mut self,
+        size: (usize, usize),
+        view: &View,
+        options: &Options,
+        target: &mut Target,
+    ) -> Result<()> {
+        let decoded = &self.decoded[..size.0 * size.1 * 3];
+        if let Target::Bytes(bytes) = target
+            && view.turn == 1
+        {
+            return resize(&mut self.resizer, decoded, size, view, bytes);
+        }
+        self.resized.resize(options.values(), 0);
+        resize(&mut self.resizer, decoded, size, view, &mut self.resized)?;
+        match target {
+            Target::Bytes(bytes) => turn_image(&self.resized, view.to, view.turn, bytes),
+            Target::Floats(floats) => {
+                let mut image = &self.resized;
+                if view.turn != 1 {
+                    self.turned.resize(options.values(), 0);
+                    turn_image(image, view.to, view.turn, &mut self.turned);
+                    image = &self.turned;
+                }
+                if let Some(how) = &options.floats {
+                    to_floats(image, floats, how);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes to `decoded` and answers width and height.
+    fn decode_jpeg(&mut self, encoded: &[u8], max_pixels: u64) -> Result<(usize, usize)> {
+        let decoder = match &mut self.jpeg {
+            Some(decoder) => decoder,
+            none => none.insert(Decoder::new()?),
+        };
+        let header = decoder.header(encoded)?;
+        check_pixels(header.width, header.height, max_pixels)?;
+        let pixels = header.width * header.height;
+        if header.inks {
+            grow(&mut self.inks, pixels * 4);
+            decoder.decode(encoded, &header, &mut self.inks, raw::TJPF_TJPF_CMYK)?;
+            grow(&mut self.decoded, pixels * 3);
+            inks_to_rgb(&self.inks[..pixels * 4], &mut self.decoded[..pixels * 3]);
+        } else {
+            grow(&mut self.decoded, pixels * 3);
+            decoder.decode(encoded, &header, &mut self.decoded, raw::TJPF_TJPF_RGB)?;
+        }
+        Ok((header.width, header.height))
+    }
+}
+
+pub fn grow(buffer: &mut Vec<u8>, size: usize) {
+    if buffer.len() < size {
+        buffer.resize(size, 0);
+    }
+}
+
+pub fn check_pixels(width: usize, height: usize, max_pixels: u64) -> Result<()> {
+    if width == 0 || height == 0 {
+        return Err(corrupt(format!("it is {width} x {height} pixels")));
+    }
+    if width as u64 * height as u64 > max_pixels {
+        return Err(corrupt(format!(
+            "it is {width} x {height} pixels, more than the limit of {max_pixels}: raise max_pixels if that is to be"
+        )));
+    }
+    Ok(())
+}
+
+pub fn corrupt(message: impl Into<String>) -> Failure {
+    Failure::new(Code::CorruptData, message)
+}
+
+enum Format {
+    Jpeg,
+    Png,
+}
+
+fn kind(encoded: &[u8]) -> Result<Format> {
+    let other = |name: &str| {
+        Err(Failure::new(
+            Code::Unsupported,
+            format!("it is a {name} file; only JPEG and PNG can be decoded"),
+        ))
+    };
+    match encoded {
+        [0xff, 0xd8, 0xff, ..] => Ok(Format::Jpeg),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Ok(Format::Png),
+        [b'G', b'I', b'F', b'8', ..] => other("GIF"),
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => other("WebP"),
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => other("TIFF"),
+        [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => other("BMP"),
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => other("HEIF, AVIF or video"),
+        [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] => other("JPEG 2000"),
+        [] => Err(corrupt("it has no bytes")),
+        _ => Err(corrupt(format!(
+            "it is neither a JPEG nor a PNG: its {} bytes begin with {:02x?}",
+            encoded.len(),
+            &encoded[..encoded.len().min(8)]
+        ))),
+    }
+}

@@ -1,0 +1,672 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! Images: JPEG and PNG to RGB of one size, as Pillow and torchvision would make it; and RGB to JPEG.
+//!
+//! - [`rows`]: the column of encoded images; [`options`]: what is wanted, checked
+//! - [`decode`]: one image from file to output, through [`jpeg`] or [`png`], [`geometry`] (which part, what size, how turned),
+//!   [`pixels`] (resizing, floats) and [`orientation`]
+//! - [`encode`]: RGB to JPEG
+
+mod decode;
+mod encode;
+mod geometry;
+mod jpeg;
+mod options;
+mod orientation;
+mod pixels;
+mod png;
+mod rows;
+#[cfg(test)]
+mod speed;
+#[cfg(test)]
+mod testing;
+
+use std::ffi::{c_char, c_void};
+
+use arrow::ffi::FFI_ArrowArray;
+
+use crate::abi::{LtError, LtImageOptions, borrowed, live_array, out, slice, text};
+use crate::error::{Failure, OK, guard};
+use decode::{Target, with_scratch};
+use options::{Floats, Options};
+use rows::Images;
+
+/// `lt_image_decode` of lance.h.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lt_image_decode(
+    column: *const FFI_ArrowArray,
+    format: *const c_char,
+    first: i64,
+    count: i64,
+    options: *const LtImageOptions,
+    row_keys: *const u64,
+    row_codes: *mut i32,
+    pixels: *mut c_void,
+    pixels_size: i64,
+    err: *mut LtError,
+) -> i32 {
+    guard(err, || {
+        // SAFETY: lance.h: each NULL or valid.
+        let (column, format, options) = unsafe {
+            (
+                live_array(column, "column")?,
+                text(format, "format")?,
+                Options::new(borrowed(options, "options")?)?,
+            )
+        };
+        // SAFETY: the column is alive for the call.
+        let images = unsafe { Images::new(column, format, first, count) }?;
+        let size = options.values();
+        let floats = options.floats.is_some();
+        let bytes = images
+            .count
+            .checked_mul(size)
+            .and_then(|n| n.checked_mul(if floats { 4 } else { 1 }))
+            .and_then(|n| i64::try_from(n).ok())
+            .ok_or_else(|| Failure::invalid(format!("{count} such images are too many bytes")))?;
+        if pixels_size < bytes {
+            return Err(Failure::invalid(format!(
+                "pixels_size is {pixels_size}, but {count} images of {} x {} x 3 need {bytes} bytes",
+                options.height, options.width
+            )));
+        }
+        if images.count == 0 {
+            return Ok(());
+        }
+        let pixels = out(pixels, "pixels")?;
+        if floats && !pixels.cast::<f32>().is_aligned() {
+            return Err(Failure::invalid("pixels is not aligned for floats"));
+        }
+        if options.is_random() && row_keys.is_null() {
+            return Err(Failure::invalid(
+                "row_keys is NULL, but a random crop or a flip_probability between 0 and 1 needs each row's key",
+            ));
+        }
+        with_scratch(|scratch| {
+            for i in 0..images.count {
+                let row = images.first + i;
+                // SAFETY: `pixels` has `bytes` bytes, so `count` images of `size` values; checked and aligned above.
+                let mut target = unsafe {
+                    if floats {
+                        let start = pixels.cast::<f32>().add(i * size);
+                        Target::Floats(std::slice::from_raw_parts_mut(start, size))
+                    } else {
+                        let start = pixels.cast::<u8>().add(i * size);
+                        Target::Bytes(std::slice::from_raw_parts_mut(start, size))
+                    }
+                };
+                let key = if row_keys.is_null() {
+                    0
+                } else {
+                    // SAFETY: lance.h: `count` keys.
+                    unsafe { *row_keys.add(i) }
+                };
+                let done = images.get(i).and_then(|encoded| {
+                    scratch
+                        .decode(encoded, &options, key, &mut target)
+                        .map_err(|e| {
+                            e.while_doing(&format!("the image in row {row} of the column"))
+                        })
+                });
+                if row_codes.is_null() {
+                    done.map_err(|e| e.with_detail(row))?;
+                    continue;
+                }
+                let code = done.map_or_else(|failure| failure.code as i32, |()| OK);
+                if code != OK {
+                    target.clear();
+                }
+                // SAFETY: lance.h: `count` codes.
+                unsafe { *row_codes.add(i) = code };
+            }
+            Ok(())
+        })
+    })
+}
+
+/// `lt_image_to_floats` of lance.h.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lt_image_to_floats(
+    pixels: *const u8,
+    pixel_count: i64,
+    options: *const LtImageOptions,
+    floats: *mut f32,
+    err: *mut LtError,
+) -> i32 {
+    guard(err, || {
+        // SAFETY: lance.h: NULL or valid.
+        let how = Floats::new(unsafe { borrowed(options, "options") }?)?;
+        let values = pixel_count.checked_mul(3).ok_or_else(|| {
+            Failure::invalid(format!("pixel_count is {pixel_count}, which is too many"))
+        })?;
+        // SAFETY: lance.h: three bytes for each pixel.
+        let bytes = unsafe { slice(pixels, values, "pixels") }?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let floats = out(floats, "floats")?;
+        if !floats.is_aligned() {
+            return Err(Failure::invalid("floats is not aligned for floats"));
+        }
+        // SAFETY: lance.h: as many floats as bytes; aligned, as checked.
+        let floats = unsafe { std::slice::from_raw_parts_mut(floats, bytes.len()) };
+        pixels::to_floats(bytes, floats, &how);
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use arrow::array::{Array, ArrayRef, BinaryArray, LargeBinaryArray};
+    use turbojpeg::raw;
+
+    use super::encode::lt_image_encode_jpeg;
+    use super::testing::*;
+    use super::*;
+    use crate::error::Code;
+    use crate::testing::*;
+    use ::png::{BitDepth, ColorType};
+
+    #[test]
+    fn a_jpeg_decodes_to_its_pixels() {
+        let decoded = decode(&rgb_jpeg(64, 48), &options(64, 48)).unwrap();
+        let difference = largest_difference(&decoded, &picture(64, 48));
+        assert!(difference < 30, "{difference}");
+        // the encoder of this library, subsampled
+        let mut file = vec![0u8; 100_000];
+        let mut size = 0;
+        ok(|err| unsafe {
+            lt_image_encode_jpeg(
+                picture(64, 48).as_ptr(),
+                48,
+                64,
+                95,
+                file.as_mut_ptr(),
+                100_000,
+                &mut size,
+                err,
+            )
+        });
+        let again = decode(&file[..size as usize], &options(64, 48)).unwrap();
+        assert!(largest_difference(&again, &decoded) < 80);
+    }
+
+    #[test]
+    fn garbage_is_corrupt_and_other_formats_are_unsupported() {
+        for garbage in [
+            &b""[..],
+            b"x",
+            b"hello, world",
+            &[0xff, 0xd8, 0xff],
+            &[0; 100],
+        ] {
+            let failure = decode(garbage, &options(8, 8)).unwrap_err();
+            assert_eq!(failure.code, Code::CorruptData, "{failure:?}");
+        }
+        for (other, name) in [
+            (&b"GIF89a......"[..], "GIF"),
+            (b"RIFF\0\0\0\0WEBPVP8 ", "WebP"),
+            (b"BM\x36\0\0\0\0\0\0\0\x36\0", "BMP"),
+            (b"II*\0\x08\0\0\0", "TIFF"),
+        ] {
+            let failure = decode(other, &options(8, 8)).unwrap_err();
+            assert_eq!(failure.code, Code::Unsupported);
+            assert!(failure.message.contains(name), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn damaged_images_never_panic() {
+        let rgba: Vec<u8> = (0..32 * 32 * 4).map(|i| (i * 7) as u8).collect();
+        let files = [
+            rgb_jpeg(40, 30),
+            jpeg(
+                &picture(40, 30),
+                (40, 30),
+                raw::TJPF_TJPF_RGB,
+                &[(raw::TJPARAM_TJPARAM_PROGRESSIVE, 1)],
+            ),
+            with_exif(&rgb_jpeg(40, 30), &exif(6, true)),
+            png_of(&rgba, (32, 32), ColorType::Rgba, BitDepth::Eight, |_| {}),
+        ];
+        let mut random = 3u64;
+        let options = LtImageOptions {
+            apply_orientation: 1,
+            max_pixels: 1 << 20,
+            ..options(16, 16)
+        };
+        for file in &files {
+            for _ in 0..3000 {
+                let mut damaged = file.clone();
+                for _ in 0..3 {
+                    random = random
+                        .wrapping_mul(6364136223846793005)
+                        .wrapping_add(1442695040888963407);
+                    let at = (random >> 33) as usize % damaged.len();
+                    damaged[at] = (random >> 20) as u8;
+                }
+                if let Err(failure) = decode(&damaged, &options) {
+                    assert!(
+                        matches!(failure.code, Code::CorruptData | Code::Unsupported),
+                        "{failure:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn large_images_and_many_scans_are_refused_before_decoding() {
+        let file = rgb_jpeg(64, 48);
+        let limited = |max_pixels| LtImageOptions {
+            max_pixels,
+            ..options(8, 8)
+        };
+        let failure = decode(&file, &limited(64 * 48 - 1)).unwrap_err();
+        assert_eq!(failure.code, Code::CorruptData);
+        assert!(failure.message.contains("64 x 48"), "{failure:?}");
+        decode(&file, &limited(64 * 48)).unwrap();
+        let gray = vec![9u8; 64 * 48];
+        let file = png_of(
+            &gray,
+            (64, 48),
+            ColorType::Grayscale,
+            BitDepth::Eight,
+            |_| {},
+        );
+        let failure = decode(&file, &limited(64 * 48 - 1)).unwrap_err();
+        assert_eq!(failure.code, Code::CorruptData);
+        // a header that claims to be enormous
+        let mut bomb = rgb_jpeg(64, 48);
+        let frame = bomb.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+        bomb[frame + 5..frame + 9].fill(0xff);
+        let failure = decode(&bomb, &options(8, 8)).unwrap_err();
+        assert_eq!(failure.code, Code::CorruptData, "{failure:?}");
+        // the same last scan over and over
+        let progressive = jpeg(
+            &picture(64, 48),
+            (64, 48),
+            raw::TJPF_TJPF_RGB,
+            &[(raw::TJPARAM_TJPARAM_PROGRESSIVE, 1)],
+        );
+        let scan = progressive
+            .array_windows()
+            .rposition(|w| *w == [0xff, 0xda])
+            .unwrap();
+        let end = progressive.len() - 2;
+        let mut bomb = progressive[..end].to_vec();
+        for _ in 0..200 {
+            bomb.extend_from_slice(&progressive[scan..end]);
+        }
+        bomb.extend([0xff, 0xd9]);
+        assert_eq!(
+            decode(&bomb, &options(8, 8)).unwrap_err().code,
+            Code::CorruptData
+        );
+    }
+
+    #[test]
+    fn an_offset_and_a_part_of_a_column_are_respected() {
+        let files: Vec<Vec<u8>> = (1..6).map(|i| rgb_jpeg(8 * i, 8)).collect();
+        let columns: [(ArrayRef, &CStr); 2] = [
+            (
+                std::sync::Arc::new(BinaryArray::from_iter_values(files.iter())),
+                c"z",
+            ),
+            (
+                std::sync::Arc::new(LargeBinaryArray::from_iter_values(files.iter())),
+                c"Z",
+            ),
+        ];
+        for (column, format) in columns {
+            let all = decode_column(column.as_ref(), format, &options(8, 8)).unwrap();
+            let one = 8 * 8 * 3;
+            let slice = column.slice(2, 3);
+            let part = decode_column(slice.as_ref(), format, &options(8, 8)).unwrap();
+            assert_eq!(part, all[2 * one..]);
+            let array = FFI_ArrowArray::new(&slice.to_data());
+            let mut pixels = vec![0u8; one];
+            ok(|err| unsafe {
+                lt_image_decode(
+                    &array,
+                    format.as_ptr(),
+                    1,
+                    1,
+                    &options(8, 8),
+                    std::ptr::null(),
+                    std::ptr::null_mut(),
+                    pixels.as_mut_ptr().cast(),
+                    one as i64,
+                    err,
+                )
+            });
+            assert_eq!(pixels, all[3 * one..4 * one]);
+        }
+    }
+
+    #[test]
+    fn the_row_of_a_bad_image_is_told_and_the_rows_before_are_written() {
+        let good = rgb_jpeg(8, 8);
+        for (bad, code) in [
+            (Some(&b"nonsense"[..]), Code::CorruptData),
+            (None, Code::CorruptData),
+            (Some(b"GIF89a.........."), Code::Unsupported),
+        ] {
+            let rows = [Some(&good[..]), Some(&good), bad, Some(&good)];
+            let column = BinaryArray::from_iter(rows);
+            let array = FFI_ArrowArray::new(&column.to_data());
+            let one = 8 * 8 * 3;
+            let mut pixels = vec![0u8; one * 3];
+            // rows 1 .. 4, so the bad one is the second
+            let f = failure(|err| unsafe {
+                lt_image_decode(
+                    &array,
+                    c"z".as_ptr(),
+                    1,
+                    3,
+                    &options(8, 8),
+                    std::ptr::null(),
+                    std::ptr::null_mut(),
+                    pixels.as_mut_ptr().cast(),
+                    (one * 3) as i64,
+                    err,
+                )
+            });
+            assert_eq!((f.code, f.detail), (code, 2), "{f:?}");
+            assert!(f.message.contains("row 2"), "{f:?}");
+            assert_eq!(pixels[..one], decode(&good, &options(8, 8)).unwrap());
+        }
+    }
+
+    #[test]
+    fn codes_tell_which_rows_failed_and_the_others_are_written() {
+        let good = rgb_jpeg(8, 8);
+        let rows = [
+            Some(&b"nonsense"[..]),
+            Some(&good[..]),
+            None,
+            Some(b"GIF89a.........."),
+            Some(&good[..good.len() / 2]),
+            Some(&good),
+        ];
+        let column = BinaryArray::from_iter(rows);
+        let array = FFI_ArrowArray::new(&column.to_data());
+        for (dtype, value) in [(0, 1), (1, 4)] {
+            let options = LtImageOptions {
+                dtype,
+                ..options(8, 8)
+            };
+            let one = 8 * 8 * 3 * value;
+            let mut pixels = vec![0xa5u8; one * rows.len()];
+            let mut codes = [-1; 6];
+            ok(|err| unsafe {
+                lt_image_decode(
+                    &array,
+                    c"z".as_ptr(),
+                    0,
+                    6,
+                    &options,
+                    std::ptr::null(),
+                    codes.as_mut_ptr(),
+                    pixels.as_mut_ptr().cast(),
+                    (one * rows.len()) as i64,
+                    err,
+                )
+            });
+            let (corrupt, unsupported) = (Code::CorruptData as i32, Code::Unsupported as i32);
+            assert_eq!(codes, [corrupt, 0, corrupt, unsupported, corrupt, 0]);
+            let expected = decode(&good, &options).unwrap();
+            for (i, code) in codes.iter().enumerate() {
+                let image = &pixels[i * one..][..one];
+                if *code == 0 {
+                    assert_eq!(image, expected);
+                } else {
+                    assert!(image.iter().all(|byte| *byte == 0), "row {i}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_options_are_refused_by_name() {
+        let good = options(8, 8);
+        let floats = LtImageOptions { dtype: 1, ..good };
+        let normal = LtImageOptions {
+            normalize: 1,
+            deviation: [1.0; 3],
+            ..floats
+        };
+        let center = LtImageOptions {
+            geometry: 1,
+            resize_shorter: 8,
+            ..good
+        };
+        let random = LtImageOptions {
+            geometry: 2,
+            scale_min: 0.1,
+            scale_max: 1.0,
+            ratio_min: 0.5,
+            ratio_max: 2.0,
+            ..good
+        };
+        let file = rgb_jpeg(8, 8);
+        for right in [good, floats, normal, center, random] {
+            decode(&file, &right).unwrap();
+        }
+        for (name, wrong) in [
+            ("height", options(8, 0)),
+            ("width", options(70_000, 8)),
+            ("dtype", LtImageOptions { dtype: 2, ..good }),
+            (
+                "max_pixels",
+                LtImageOptions {
+                    max_pixels: -1,
+                    ..good
+                },
+            ),
+            (
+                "geometry",
+                LtImageOptions {
+                    geometry: 3,
+                    ..good
+                },
+            ),
+            (
+                "resize_shorter",
+                LtImageOptions {
+                    resize_shorter: 7,
+                    ..center
+                },
+            ),
+            (
+                "resize_shorter",
+                LtImageOptions {
+                    resize_shorter: 70_000,
+                    ..center
+                },
+            ),
+            (
+                "scale_min",
+                LtImageOptions {
+                    scale_min: 0.0,
+                    ..random
+                },
+            ),
+            (
+                "scale_max",
+                LtImageOptions {
+                    scale_max: 0.05,
+                    ..random
+                },
+            ),
+            (
+                "scale_max",
+                LtImageOptions {
+                    scale_max: 1.5,
+                    ..random
+                },
+            ),
+            (
+                "scale_min",
+                LtImageOptions {
+                    scale_min: f64::NAN,
+                    ..random
+                },
+            ),
+            (
+                "ratio_min",
+                LtImageOptions {
+                    ratio_min: -1.0,
+                    ..random
+                },
+            ),
+            (
+                "ratio_max",
+                LtImageOptions {
+                    ratio_max: 0.1,
+                    ..random
+                },
+            ),
+            (
+                "ratio_max",
+                LtImageOptions {
+                    ratio_max: f64::INFINITY,
+                    ..random
+                },
+            ),
+            (
+                "flip_probability",
+                LtImageOptions {
+                    flip_probability: 1.1,
+                    ..good
+                },
+            ),
+            (
+                "flip_probability",
+                LtImageOptions {
+                    flip_probability: f64::NAN,
+                    ..good
+                },
+            ),
+            ("normalize", LtImageOptions { dtype: 0, ..normal }),
+            (
+                "mean[1]",
+                LtImageOptions {
+                    mean: [0.0, f32::NAN, 0.0],
+                    ..normal
+                },
+            ),
+            (
+                "deviation[2]",
+                LtImageOptions {
+                    deviation: [1.0, 1.0, 0.0],
+                    ..normal
+                },
+            ),
+        ] {
+            let failure = decode(&file, &wrong).unwrap_err();
+            assert_eq!(failure.code, Code::InvalidArgument, "{failure:?}");
+            assert!(failure.message.contains(name), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_random_needs_keys_and_what_is_not_does_not() {
+        let column = BinaryArray::from_iter_values([rgb_jpeg(8, 8)]);
+        let array = FFI_ArrowArray::new(&column.to_data());
+        let mut pixels = [0u8; 192];
+        let mut call = |options: LtImageOptions| {
+            outcome(|err| unsafe {
+                lt_image_decode(
+                    &array,
+                    c"z".as_ptr(),
+                    0,
+                    1,
+                    &options,
+                    std::ptr::null(),
+                    std::ptr::null_mut(),
+                    pixels.as_mut_ptr().cast(),
+                    192,
+                    err,
+                )
+            })
+        };
+        let flip = |flip_probability| LtImageOptions {
+            flip_probability,
+            ..options(8, 8)
+        };
+        call(flip(0.0)).unwrap();
+        call(flip(1.0)).unwrap();
+        let failure = call(flip(0.5)).unwrap_err();
+        assert_eq!(failure.code, Code::InvalidArgument);
+        assert!(failure.message.contains("row_keys"), "{failure:?}");
+        let random = LtImageOptions {
+            geometry: 2,
+            scale_min: 0.5,
+            scale_max: 0.5,
+            ratio_min: 1.0,
+            ratio_max: 1.0,
+            ..options(8, 8)
+        };
+        assert!(call(random).unwrap_err().message.contains("row_keys"));
+    }
+
+    #[test]
+    fn wrong_arguments_are_refused() {
+        let column = BinaryArray::from_iter_values([rgb_jpeg(8, 8)]);
+        let array = FFI_ArrowArray::new(&column.to_data());
+        let mut pixels = vec![0u8; 8 * 8 * 3 * 4];
+        let mut call = |format: &CStr, first, count, options: LtImageOptions, size| {
+            failure(|err| unsafe {
+                lt_image_decode(
+                    &array,
+                    format.as_ptr(),
+                    first,
+                    count,
+                    &options,
+                    std::ptr::null(),
+                    std::ptr::null_mut(),
+                    pixels.as_mut_ptr().cast(),
+                    size,
+                    err,
+                )
+            })
+            .code
+        };
+        let good = options(8, 8);
+        assert_eq!(call(c"i", 0, 1, good, 192), Code::Unsupported);
+        assert_eq!(call(c"vz", 0, 1, good, 192), Code::Unsupported);
+        for (first, count) in [(-1, 1), (0, 2), (2, 0), (i64::MAX, i64::MAX), (0, -1)] {
+            assert_eq!(call(c"z", first, count, good, 192), Code::InvalidArgument);
+        }
+        assert_eq!(call(c"z", 0, 1, good, 191), Code::InvalidArgument);
+        assert_eq!(
+            call(c"z", 0, 1, LtImageOptions { dtype: 1, ..good }, 192),
+            Code::InvalidArgument
+        );
+        assert_eq!(
+            call(c"z", 0, 1, LtImageOptions { dtype: 2, ..good }, 192),
+            Code::InvalidArgument
+        );
+        assert_eq!(call(c"z", 0, 1, options(0, 8), 192), Code::InvalidArgument);
+        assert_eq!(
+            call(c"z", 0, 1, options(8, 70_000), 192),
+            Code::InvalidArgument
+        );
+        assert_eq!(
+            call(
+                c"z",
+                0,
+                1,
+                LtImageOptions {
+                    max_pixels: -1,
+                    ..good
+                },
+                192
+            ),
+            Code::InvalidArgument
+        );
+    }
+}
