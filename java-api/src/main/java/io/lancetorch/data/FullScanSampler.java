@@ -2,7 +2,7 @@ package io.lancetorch.data;
 
 /**
  * Every rank reads the whole dataset, fragment after fragment: for a world of one, and for evaluation that each rank does by
- * itself. World size and rank change nothing.
+ * itself. World size and rank change nothing. PyTorch has none; Lance's Python API has one by this name.
  *
  * @param shuffle take the fragments in another order each epoch
  */
@@ -14,8 +14,7 @@ public record FullScanSampler(boolean shuffle) implements Sampler {
 
     @Override
     public Plan plan(PlanRequest request) {
-        int[] order = Permutation.order(request.fragments().size(), shuffle, request);
-        var rows = new RowCursor(request.fragments(), order, 0, 1);
+        var rows = new RowCursor(request, shuffle, 0, 1);
         return rows.deal(request, rows.total());
     }
 }

@@ -2,11 +2,12 @@ package io.lancetorch.data;
 
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.lance.RowRange;
+import io.lancetorch.lance.RowSelection;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/** The rows that one rank reads in each step of one epoch. Held in flat arrays: 32 bytes for a step of a single range. */
+/** The rows that one rank reads in each step of one epoch. Held in flat arrays: 24 bytes for a range and 12 for a step. */
 public final class Plan {
     private final long[] ranges;
     private final int[] stepEnds;
@@ -46,12 +47,20 @@ public final class Plan {
 
     /** The ranges of a step, in the order in which its rows come. */
     public List<RowRange> ranges(int step) {
-        int begin = step == 0 ? 0 : stepEnds[step - 1];
-        List<RowRange> result = new ArrayList<>(stepEnds[step] - begin);
-        for (int i = begin; i < stepEnds[step]; i++) {
-            result.add(new RowRange(ranges[3 * i], ranges[3 * i + 1], ranges[3 * i + 2]));
-        }
+        List<RowRange> result = new ArrayList<>(stepEnds[step] - stepBegin(step));
+        forEachRange(step, (fragment, begin, end) -> result.add(new RowRange(fragment, begin, end)));
         return result;
+    }
+
+    /** Calls {@code visitor} with the ranges of a step, in the order in which its rows come. */
+    public void forEachRange(int step, RowSelection.RangeVisitor visitor) {
+        for (int i = stepBegin(step); i < stepEnds[step]; i++) {
+            visitor.range(ranges[3 * i], ranges[3 * i + 1], ranges[3 * i + 2]);
+        }
+    }
+
+    private int stepBegin(int step) {
+        return step == 0 ? 0 : stepEnds[step - 1];
     }
 
     /** The ranges of every step. */
@@ -65,6 +74,8 @@ public final class Plan {
 
     /** Puts a plan together, step by step. */
     public static final class Builder {
+        private static final int MAX_LENGTH = (Integer.MAX_VALUE - 8) / 3 * 3;
+
         private long[] ranges = new long[48];
         private int rangeCount;
         private int[] stepEnds = new int[16];
@@ -93,7 +104,7 @@ public final class Plan {
                 return this;
             }
             if (3 * rangeCount == ranges.length) {
-                ranges = Arrays.copyOf(ranges, 2 * ranges.length);
+                ranges = Arrays.copyOf(ranges, grown(ranges.length));
             }
             ranges[3 * rangeCount] = fragmentId;
             ranges[3 * rangeCount + 1] = begin;
@@ -113,15 +124,24 @@ public final class Plan {
                 throw new InvalidArgumentException("a step of " + openRows + " rows, " + valid + " of them valid");
             }
             if (steps == stepEnds.length) {
-                stepEnds = Arrays.copyOf(stepEnds, 2 * steps);
-                rows = Arrays.copyOf(rows, 2 * steps);
-                validRows = Arrays.copyOf(validRows, 2 * steps);
+                stepEnds = Arrays.copyOf(stepEnds, grown(steps));
+                rows = Arrays.copyOf(rows, stepEnds.length);
+                validRows = Arrays.copyOf(validRows, stepEnds.length);
             }
             stepEnds[steps] = rangeCount;
             rows[steps] = (int) openRows;
             validRows[steps++] = (int) valid;
             openRows = 0;
             return this;
+        }
+
+        /** Half as much again; the length stays a multiple of 3. */
+        private static int grown(int length) {
+            if (length == MAX_LENGTH) {
+                throw new InvalidArgumentException("a plan of more than " + MAX_LENGTH / 3 + " ranges or " + MAX_LENGTH
+                        + " steps: use more ranks, larger batches or longer ranges");
+            }
+            return (int) Math.min(MAX_LENGTH, length + length / 6L * 3);
         }
 
         public Plan build() {

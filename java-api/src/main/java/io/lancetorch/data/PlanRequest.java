@@ -2,7 +2,9 @@ package io.lancetorch.data;
 
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.lance.Fragment;
+import io.lancetorch.random.Permutation;
 import java.util.List;
+import java.util.function.LongUnaryOperator;
 
 /**
  * All that a {@link Sampler} may look at.
@@ -34,6 +36,16 @@ public record PlanRequest(
     /** The same request for another rank. */
     public PlanRequest withRank(int other) {
         return new PlanRequest(fragments, worldSize, other, seed, epoch, batchSize, dropLast);
+    }
+
+    /** The same request for other fragments. */
+    public PlanRequest withFragments(List<Fragment> others) {
+        return new PlanRequest(others, worldSize, rank, seed, epoch, batchSize, dropLast);
+    }
+
+    /** The order in which the epoch takes so many things: shuffled, or as they are. */
+    LongUnaryOperator order(long count, boolean shuffle) {
+        return shuffle ? new Permutation(count, seed, epoch) : LongUnaryOperator.identity();
     }
 
     /** The rows of all fragments. */

@@ -2,20 +2,26 @@ package io.lancetorch.data;
 
 import io.lancetorch.lance.Fragment;
 import java.util.List;
+import java.util.function.LongUnaryOperator;
 
-/** Walks over the rows of every {@code stride}-th fragment of an order, from the {@code first} on, and begins anew at the end. */
+/**
+ * Walks over the rows of every {@code stride}-th fragment of the epoch's order, from the {@code first} on, and begins anew at
+ * the end.
+ */
 final class RowCursor {
     private final Fragment[] fragments;
     private final long total;
     private int index;
     private long row;
 
-    RowCursor(List<Fragment> all, int[] order, int first, int stride) {
-        int count = order.length > first ? (order.length - first + stride - 1) / stride : 0;
+    RowCursor(PlanRequest request, boolean shuffle, int first, int stride) {
+        List<Fragment> all = request.fragments();
+        LongUnaryOperator order = request.order(all.size(), shuffle);
+        int count = all.size() > first ? (all.size() - first + stride - 1) / stride : 0;
         fragments = new Fragment[count];
         long rows = 0;
         for (int i = 0; i < count; i++) {
-            fragments[i] = all.get(order[first + i * stride]);
+            fragments[i] = all.get((int) order.applyAsLong(first + (long) i * stride));
             rows += fragments[i].rows();
         }
         total = rows;
@@ -48,8 +54,7 @@ final class RowCursor {
     Plan deal(PlanRequest request, long target) {
         RowCursor source = this;
         if (total == 0) {
-            List<Fragment> all = request.fragments();
-            source = new RowCursor(all, Permutation.identity(all.size()), 0, 1);
+            source = new RowCursor(request, false, 0, 1);
         }
         var plan = new Plan.Builder();
         for (long done = 0; done < target; ) {

@@ -5,7 +5,7 @@ import io.lancetorch.error.InvalidArgumentException;
 /**
  * Deals whole fragments: rank r reads the fragments at positions r, r + worldSize, ... of the epoch's order, one after the
  * other. The fewest files are opened this way; where fragments differ in size, so do the ranks' shares, and {@code uneven}
- * says what becomes of it.
+ * says what becomes of it. PyTorch has none; Lance's Python API has one by this name, which leaves ranks uneven.
  *
  * @param shuffle deal the fragments in another order each epoch
  * @param uneven where ranks would get different numbers of rows: repeat a rank's own rows, cut all down to the smallest
@@ -19,7 +19,6 @@ public record ShardedFragmentSampler(boolean shuffle, Uneven uneven) implements 
 
     @Override
     public Plan plan(PlanRequest request) {
-        int[] order = Permutation.order(request.fragments().size(), shuffle, request);
         int world = request.worldSize();
         long most = 0;
         long least = Long.MAX_VALUE;
@@ -27,7 +26,7 @@ public record ShardedFragmentSampler(boolean shuffle, Uneven uneven) implements 
         int leastRank = 0;
         RowCursor mine = null;
         for (int rank = 0; rank < world; rank++) {
-            var cursor = new RowCursor(request.fragments(), order, rank, world);
+            var cursor = new RowCursor(request, shuffle, rank, world);
             if (cursor.total() > most) {
                 most = cursor.total();
                 mostRank = rank;

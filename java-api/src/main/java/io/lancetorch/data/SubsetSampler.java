@@ -1,41 +1,35 @@
 package io.lancetorch.data;
 
-import io.lancetorch.lance.Fragment;
 import io.lancetorch.lance.RowRange;
-import java.util.ArrayList;
+import io.lancetorch.lance.RowSelection;
 import java.util.List;
 
 /**
- * Plans over a part of a dataset, such as what is held out for validation: the inner sampler takes each range for a fragment.
+ * Any other sampler over a part of the dataset, such as the rows that a filter accepts, or those held out for validation: the
+ * inner sampler sees fragments that have the selected rows alone, so each rank gets its share of these. Of PyTorch's, it is
+ * {@code Subset} that has this place.
  *
- * @param ranges the rows to read; where they overlap, rows are read more than once
- * @param inner deals them
+ * @param selection the rows to read
+ * @param inner deals them; rows by position, weights for example, are counted over the selected ones
  */
-public record SubsetSampler(List<RowRange> ranges, Sampler inner) implements Sampler {
-    public SubsetSampler {
-        ranges = List.copyOf(ranges);
+public record SubsetSampler(RowSelection selection, Sampler inner) implements Sampler {
+    /** Of the rows of these ranges, each once. */
+    public SubsetSampler(List<RowRange> ranges, Sampler inner) {
+        this(RowSelection.of(ranges), inner);
     }
 
+    /**
+     * @throws io.lancetorch.error.InvalidArgumentException where the selection has rows that the request's fragments do not have
+     */
     @Override
     public Plan plan(PlanRequest request) {
-        List<Fragment> parts = new ArrayList<>(ranges.size());
-        for (int i = 0; i < ranges.size(); i++) {
-            parts.add(new Fragment(i, ranges.get(i).rows(), 0));
-        }
-        Plan plan = inner.plan(new PlanRequest(
-                parts,
-                request.worldSize(),
-                request.rank(),
-                request.seed(),
-                request.epoch(),
-                request.batchSize(),
-                request.dropLast()));
+        // The inner sampler is told of no other fragments, so it would not see that one is missing.
+        new RowPositions(request.fragments()).starts(selection);
+        Plan plan = inner.plan(request.withFragments(selection.fragments()));
         var mapped = new Plan.Builder();
         for (int step = 0; step < plan.steps(); step++) {
-            for (RowRange part : plan.ranges(step)) {
-                RowRange range = ranges.get((int) part.fragmentId());
-                mapped.add(range.fragmentId(), range.begin() + part.begin(), range.begin() + part.end());
-            }
+            plan.forEachRange(
+                    step, (fragment, begin, end) -> selection.forEachRange(fragment, begin, end, mapped::add));
             mapped.endStep(plan.validRows(step));
         }
         return mapped.build();

@@ -8,6 +8,7 @@ import io.lancetorch.lance.Fragment;
 import io.lancetorch.lance.RowRange;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
@@ -18,55 +19,43 @@ import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import net.jqwik.api.ShrinkingMode;
+import net.jqwik.api.Tuple;
 import net.jqwik.api.constraints.IntRange;
 
-/** What holds for every sampler, whatever the fragments, the world and the batch. */
+/** What holds for every sampler, whatever the fragments, the world and the batch: each try goes through all cases. */
 class SamplerTest {
-    private static final int TRIES = 400;
+    private static final int TRIES = 60;
+    private static final List<SamplerCase> CASES = SamplerCase.all();
 
     /** Fragments of none, one, a few or many rows, in any mixture, with ids that are no positions. */
     @Provide
     Arbitrary<List<Fragment>> fragments() {
         Arbitrary<Long> rows = Arbitraries.frequencyOf(
-                net.jqwik.api.Tuple.of(2, Arbitraries.just(0L)),
-                net.jqwik.api.Tuple.of(2, Arbitraries.just(1L)),
-                net.jqwik.api.Tuple.of(5, Arbitraries.longs().between(2, 40)),
-                net.jqwik.api.Tuple.of(1, Arbitraries.longs().between(200, 1000)));
-        return rows.list().ofMinSize(0).ofMaxSize(24).map(sizes -> IntStream.range(0, sizes.size())
+                Tuple.of(2, Arbitraries.just(0L)),
+                Tuple.of(2, Arbitraries.just(1L)),
+                Tuple.of(5, Arbitraries.longs().between(2, 40)),
+                Tuple.of(1, Arbitraries.longs().between(200, 1000)));
+        return rows.list().ofMinSize(0).ofMaxSize(24).map(SamplerTest::fragments);
+    }
+
+    private static List<Fragment> fragments(List<Long> sizes) {
+        return IntStream.range(0, sizes.size())
                 .mapToObj(i -> new Fragment(3L * i + 7, sizes.get(i), i % 2))
-                .toList());
-    }
-
-    @Provide
-    Arbitrary<Sampler> samplers() {
-        List<Sampler> all = new ArrayList<>();
-        for (boolean shuffle : new boolean[] {false, true}) {
-            all.add(new FullScanSampler(shuffle));
-            for (Uneven uneven : Uneven.values()) {
-                all.add(new ShardedFragmentSampler(shuffle, uneven));
-                all.add(new ShardedBatchSampler(shuffle, uneven));
-            }
-        }
-        return Arbitraries.of(all);
-    }
-
-    private static Uneven unevenOf(Sampler sampler) {
-        return switch (sampler) {
-            case ShardedFragmentSampler sharded -> sharded.uneven();
-            case ShardedBatchSampler sharded -> sharded.uneven();
-            default -> null;
-        };
+                .toList();
     }
 
     /** The plan of each rank, or null where the sampler refuses, which all ranks must do alike. */
-    private static List<Plan> plans(Sampler sampler, PlanRequest request) {
+    private static List<Plan> plans(SamplerCase cell, PlanRequest request) {
+        Sampler sampler = cell.sampler(request.fragments());
         List<Plan> plans = new ArrayList<>();
         int refusals = 0;
         for (int rank = 0; rank < request.worldSize(); rank++) {
             try {
                 plans.add(sampler.plan(request.withRank(rank)));
             } catch (InvalidArgumentException e) {
-                assertThat(unevenOf(sampler)).as(e.getMessage()).isEqualTo(Uneven.REFUSE);
+                assertThat(cell.deal().uneven())
+                        .as("%s: %s", cell, e.getMessage())
+                        .isEqualTo(Uneven.REFUSE);
                 refusals++;
             }
         }
@@ -74,10 +63,9 @@ class SamplerTest {
         return refusals > 0 ? null : plans;
     }
 
-    /** How often each row of each fragment comes: among the first `valid` rows of its steps, or among all. */
+    /** How often each row of each fragment comes: among the first `valid` rows of the steps, or among all. */
     private static Map<Long, int[]> counts(List<Fragment> fragments, List<Plan> plans, boolean validOnly) {
-        Map<Long, int[]> counts = new HashMap<>();
-        fragments.forEach(fragment -> counts.put(fragment.id(), new int[(int) fragment.rows()]));
+        Map<Long, int[]> counts = SamplerCase.none(fragments);
         for (Plan plan : plans) {
             for (int step = 0; step < plan.steps(); step++) {
                 int left = validOnly ? plan.validRows(step) : plan.rows(step);
@@ -92,35 +80,40 @@ class SamplerTest {
         return counts;
     }
 
-    private static IntStream all(Map<Long, int[]> counts) {
-        return counts.values().stream().flatMapToInt(IntStream::of);
+    private static void assertSame(SamplerCase cell, Map<Long, int[]> counts, Map<Long, int[]> expected) {
+        expected.forEach((fragment, rows) -> assertThat(counts.get(fragment))
+                .as("%s: fragment %d", cell, fragment)
+                .isEqualTo(rows));
+    }
+
+    private static long rows(Plan plan) {
+        return IntStream.range(0, plan.steps()).mapToLong(plan::rows).sum();
     }
 
     @Property(tries = TRIES, shrinking = ShrinkingMode.BOUNDED)
     void allRanksHaveTheSameStepsAndRows(
-            @ForAll("samplers") Sampler sampler,
             @ForAll("fragments") List<Fragment> fragments,
             @ForAll @IntRange(min = 1, max = 16) int world,
             @ForAll @IntRange(min = 1, max = 70) int batch,
             @ForAll long seed,
             @ForAll boolean dropLast) {
-        List<Plan> plans = plans(sampler, new PlanRequest(fragments, world, 0, seed, 0, batch, dropLast));
-        if (plans == null) {
-            return;
-        }
-        Plan first = plans.getFirst();
-        for (Plan plan : plans) {
-            assertThat(plan.steps()).isEqualTo(first.steps());
-            for (int step = 0; step < plan.steps(); step++) {
-                assertThat(plan.rows(step)).isEqualTo(first.rows(step));
-                assertThat(plan.validRows(step)).isBetween(0, plan.rows(step));
-                assertThat(plan.ranges(step).stream().mapToLong(RowRange::rows).sum())
-                        .isEqualTo(plan.rows(step));
-                boolean last = step == plan.steps() - 1;
-                if (last && !dropLast) {
-                    assertThat(plan.rows(step)).isBetween(1, batch);
-                } else {
-                    assertThat(plan.rows(step)).isEqualTo(batch);
+        for (SamplerCase cell : CASES) {
+            List<Plan> plans = plans(cell, new PlanRequest(fragments, world, 0, seed, 0, batch, dropLast));
+            if (plans == null) {
+                continue;
+            }
+            Plan first = plans.getFirst();
+            for (Plan plan : plans) {
+                assertThat(plan.steps()).as(cell.toString()).isEqualTo(first.steps());
+                for (int step = 0; step < plan.steps(); step++) {
+                    boolean last = step == plan.steps() - 1;
+                    assertThat(plan.rows(step)).as(cell.toString()).isEqualTo(first.rows(step));
+                    assertThat(plan.rows(step)).isBetween(last && !dropLast ? 1 : batch, batch);
+                    assertThat(plan.validRows(step)).isBetween(0, plan.rows(step));
+                    assertThat(plan.ranges(step).stream()
+                                    .mapToLong(RowRange::rows)
+                                    .sum())
+                            .isEqualTo(plan.rows(step));
                 }
             }
         }
@@ -128,96 +121,104 @@ class SamplerTest {
 
     @Property(tries = TRIES, shrinking = ShrinkingMode.BOUNDED)
     void rangesLieWithinTheirFragments(
-            @ForAll("samplers") Sampler sampler,
             @ForAll("fragments") List<Fragment> fragments,
             @ForAll @IntRange(min = 1, max = 16) int world,
             @ForAll @IntRange(min = 1, max = 70) int batch,
             @ForAll long seed) {
-        List<Plan> plans = plans(sampler, new PlanRequest(fragments, world, 0, seed, 3, batch, false));
-        if (plans == null) {
-            return;
-        }
         Map<Long, Long> rows = new HashMap<>();
         fragments.forEach(fragment -> rows.put(fragment.id(), fragment.rows()));
-        for (Plan plan : plans) {
-            for (List<RowRange> step : plan.allRanges()) {
-                for (RowRange range : step) {
-                    assertThat(rows).containsKey(range.fragmentId());
-                    assertThat(range.begin()).isNotNegative().isLessThan(range.end());
-                    assertThat(range.end()).isLessThanOrEqualTo(rows.get(range.fragmentId()));
-                }
+        for (SamplerCase cell : CASES) {
+            List<Plan> plans = plans(cell, new PlanRequest(fragments, world, 0, seed, 3, batch, false));
+            if (plans == null) {
+                continue;
             }
+            boolean within = plans.stream()
+                    .flatMap(plan -> plan.allRanges().stream())
+                    .flatMap(List::stream)
+                    .allMatch(range -> range.begin() >= 0
+                            && range.begin() < range.end()
+                            && range.end() <= rows.getOrDefault(range.fragmentId(), -1L));
+            assertThat(within).as(cell.toString()).isTrue();
         }
     }
 
     @Property(tries = TRIES, shrinking = ShrinkingMode.BOUNDED)
-    void paddingReadsEveryRowAndMarksEachOnceAsValid(
+    void paddingReadsTheEpochsRowsOnceAsValidAndRepeatsUpToTheLargestShare(
             @ForAll("fragments") List<Fragment> fragments,
-            @ForAll boolean byBatch,
-            @ForAll boolean shuffle,
             @ForAll @IntRange(min = 1, max = 16) int world,
             @ForAll @IntRange(min = 1, max = 70) int batch,
             @ForAll long seed,
             @ForAll @IntRange(min = 0, max = 3) int epoch) {
-        Sampler sampler = byBatch
-                ? new ShardedBatchSampler(shuffle, Uneven.PAD)
-                : new ShardedFragmentSampler(shuffle, Uneven.PAD);
-        List<Plan> plans = plans(sampler, new PlanRequest(fragments, world, 0, seed, epoch, batch, false));
-        assertThat(all(counts(fragments, plans, true))).allMatch(count -> count == 1);
-        assertThat(all(counts(fragments, plans, false))).allMatch(count -> count >= 1);
-        assertThat(plans.stream().mapToLong(Plan::totalValidRows).sum())
-                .isEqualTo(fragments.stream().mapToLong(Fragment::rows).sum());
+        var request = new PlanRequest(fragments, world, 0, seed, epoch, batch, false);
+        for (SamplerCase cell : CASES) {
+            if (cell.deal().uneven() != Uneven.PAD) {
+                continue;
+            }
+            List<Plan> plans = plans(cell, request);
+            Map<Long, int[]> declared = cell.declared(request);
+            assertSame(cell, counts(fragments, plans, true), declared);
+            counts(fragments, plans, false).forEach((fragment, rows) -> {
+                for (int row = 0; row < rows.length; row++) {
+                    assertThat(rows[row] > 0)
+                            .as("%s: row %d of fragment %d", cell, row, fragment)
+                            .isEqualTo(declared.get(fragment)[row] > 0);
+                }
+            });
+            long most = plans.stream().mapToLong(Plan::totalValidRows).max().orElseThrow();
+            assertThat(plans).as(cell.toString()).allMatch(plan -> rows(plan) == most);
+        }
     }
 
     @Property(tries = TRIES, shrinking = ShrinkingMode.BOUNDED)
-    void droppingReadsNoRowTwiceAndLittleIsLeftOut(
+    void droppingRepeatsNothingAndCutsDownToTheSmallestShare(
             @ForAll("fragments") List<Fragment> fragments,
-            @ForAll boolean byBatch,
-            @ForAll boolean shuffle,
             @ForAll @IntRange(min = 1, max = 16) int world,
             @ForAll @IntRange(min = 1, max = 70) int batch,
-            @ForAll long seed,
-            @ForAll boolean dropLast) {
-        Sampler sampler = byBatch
-                ? new ShardedBatchSampler(shuffle, Uneven.DROP)
-                : new ShardedFragmentSampler(shuffle, Uneven.DROP);
-        List<Plan> plans = plans(sampler, new PlanRequest(fragments, world, 0, seed, 0, batch, dropLast));
-        assertThat(all(counts(fragments, plans, false))).allMatch(count -> count <= 1);
-        for (Plan plan : plans) {
-            for (int step = 0; step < plan.steps(); step++) {
-                assertThat(plan.validRows(step)).isEqualTo(plan.rows(step));
+            @ForAll long seed) {
+        var request = new PlanRequest(fragments, world, 0, seed, 0, batch, false);
+        for (SamplerCase cell : CASES) {
+            if (cell.deal().uneven() != Uneven.DROP) {
+                continue;
             }
-        }
-        if (byBatch) {
-            long left = fragments.stream().mapToLong(Fragment::rows).sum()
-                    - plans.stream().mapToLong(Plan::totalValidRows).sum();
-            assertThat(left).isBetween(0L, (long) world * batch - 1);
+            List<Plan> plans = plans(cell, request);
+            Map<Long, int[]> declared = cell.declared(request);
+            counts(fragments, plans, false).forEach((fragment, rows) -> {
+                for (int row = 0; row < rows.length; row++) {
+                    assertThat(rows[row])
+                            .as("%s: row %d of fragment %d", cell, row, fragment)
+                            .isLessThanOrEqualTo(declared.get(fragment)[row]);
+                }
+            });
+            long least = plans(cell.with(Uneven.PAD), request).stream()
+                    .mapToLong(Plan::totalValidRows)
+                    .min()
+                    .orElseThrow();
+            assertThat(plans)
+                    .as(cell.toString())
+                    .allMatch(plan -> rows(plan) == least && plan.totalValidRows() == least);
         }
     }
 
     @Property(tries = TRIES, shrinking = ShrinkingMode.BOUNDED)
     void refusingThrowsExactlyWherePaddingWouldRepeat(
             @ForAll("fragments") List<Fragment> fragments,
-            @ForAll boolean byBatch,
-            @ForAll boolean shuffle,
             @ForAll @IntRange(min = 1, max = 16) int world,
             @ForAll @IntRange(min = 1, max = 70) int batch,
             @ForAll long seed) {
-        PlanRequest request = new PlanRequest(fragments, world, 0, seed, 0, batch, false);
-        Sampler padding = byBatch
-                ? new ShardedBatchSampler(shuffle, Uneven.PAD)
-                : new ShardedFragmentSampler(shuffle, Uneven.PAD);
-        Sampler refusing = byBatch
-                ? new ShardedBatchSampler(shuffle, Uneven.REFUSE)
-                : new ShardedFragmentSampler(shuffle, Uneven.REFUSE);
-        List<Plan> padded = plans(padding, request);
-        boolean repeats = all(counts(fragments, padded, false)).anyMatch(count -> count > 1);
-        List<Plan> strict = plans(refusing, request);
-        assertThat(strict == null).isEqualTo(repeats);
-        if (strict != null) {
-            for (int rank = 0; rank < world; rank++) {
-                assertThat(strict.get(rank).allRanges())
-                        .isEqualTo(padded.get(rank).allRanges());
+        var request = new PlanRequest(fragments, world, 0, seed, 0, batch, false);
+        for (SamplerCase cell : CASES) {
+            if (cell.deal().uneven() != Uneven.REFUSE) {
+                continue;
+            }
+            List<Plan> padded = plans(cell.with(Uneven.PAD), request);
+            boolean repeats = padded.stream().anyMatch(plan -> plan.totalValidRows() < rows(plan));
+            List<Plan> strict = plans(cell, request);
+            assertThat(strict == null).as(cell.toString()).isEqualTo(repeats);
+            if (strict != null) {
+                for (int rank = 0; rank < world; rank++) {
+                    assertThat(strict.get(rank).allRanges())
+                            .isEqualTo(padded.get(rank).allRanges());
+                }
             }
         }
     }
@@ -225,58 +226,96 @@ class SamplerTest {
     @Property(tries = TRIES, shrinking = ShrinkingMode.BOUNDED)
     void fullScanGivesEveryRankEveryRowOnce(
             @ForAll("fragments") List<Fragment> fragments,
-            @ForAll boolean shuffle,
             @ForAll @IntRange(min = 1, max = 8) int world,
             @ForAll @IntRange(min = 1, max = 70) int batch,
             @ForAll long seed) {
-        PlanRequest request = new PlanRequest(fragments, world, 0, seed, 1, batch, false);
-        for (Plan plan : plans(new FullScanSampler(shuffle), request)) {
-            assertThat(all(counts(fragments, List.of(plan), false))).allMatch(count -> count == 1);
-            assertThat(plan.totalValidRows()).isEqualTo(request.totalRows());
+        var request = new PlanRequest(fragments, world, 0, seed, 1, batch, false);
+        for (SamplerCase cell : CASES) {
+            if (cell.deal().uneven() != null) {
+                continue;
+            }
+            for (Plan plan : plans(cell, request)) {
+                assertSame(cell, counts(fragments, List.of(plan), false), cell.declared(request));
+                assertThat(plan.totalValidRows()).isEqualTo(rows(plan));
+            }
         }
     }
 
     @Property(tries = TRIES, shrinking = ShrinkingMode.BOUNDED)
     void samplerIsAPureFunction(
-            @ForAll("samplers") Sampler sampler,
             @ForAll("fragments") List<Fragment> fragments,
             @ForAll @IntRange(min = 1, max = 16) int world,
             @ForAll @IntRange(min = 1, max = 70) int batch,
             @ForAll long seed,
             @ForAll long epoch) {
-        PlanRequest request = new PlanRequest(fragments, world, world - 1, seed, epoch, batch, false);
-        Plan first;
-        try {
-            first = sampler.plan(request);
-        } catch (InvalidArgumentException e) {
-            assertThat(catchThrowable(() -> sampler.plan(request))).hasMessage(e.getMessage());
-            return;
-        }
-        catchThrowable(() -> sampler.plan(new PlanRequest(fragments, 1, 0, ~seed, epoch + 1, 3, true)));
-        Plan second = sampler.plan(new PlanRequest(fragments, world, world - 1, seed, epoch, batch, false));
-        assertThat(second.allRanges()).isEqualTo(first.allRanges());
-        for (int step = 0; step < first.steps(); step++) {
-            assertThat(second.validRows(step)).isEqualTo(first.validRows(step));
+        var request = new PlanRequest(fragments, world, world - 1, seed, epoch, batch, false);
+        for (SamplerCase cell : CASES) {
+            Sampler sampler = cell.sampler(fragments);
+            Plan first;
+            try {
+                first = sampler.plan(request);
+            } catch (InvalidArgumentException e) {
+                assertThat(catchThrowable(() -> sampler.plan(request))).hasMessage(e.getMessage());
+                continue;
+            }
+            catchThrowable(() -> sampler.plan(new PlanRequest(fragments, 1, 0, ~seed, epoch + 1, 3, true)));
+            for (Sampler again : List.of(sampler, cell.sampler(fragments))) {
+                Plan second = again.plan(request);
+                assertThat(second.allRanges()).as(cell.toString()).isEqualTo(first.allRanges());
+                for (int step = 0; step < first.steps(); step++) {
+                    assertThat(second.validRows(step)).isEqualTo(first.validRows(step));
+                }
+            }
         }
     }
 
     @Property(tries = TRIES, shrinking = ShrinkingMode.BOUNDED)
     void droppingTheLastStepLeavesTheOthersAsTheyAre(
-            @ForAll("samplers") Sampler sampler,
             @ForAll("fragments") List<Fragment> fragments,
             @ForAll @IntRange(min = 1, max = 16) int world,
             @ForAll @IntRange(min = 1, max = 70) int batch,
             @ForAll long seed) {
-        List<Plan> whole = plans(sampler, new PlanRequest(fragments, world, 0, seed, 0, batch, false));
-        if (whole == null) {
-            return;
+        for (SamplerCase cell : CASES) {
+            List<Plan> whole = plans(cell, new PlanRequest(fragments, world, 0, seed, 0, batch, false));
+            if (whole == null) {
+                continue;
+            }
+            List<Plan> dropped = plans(cell, new PlanRequest(fragments, world, 0, seed, 0, batch, true));
+            for (int rank = 0; rank < world; rank++) {
+                List<List<RowRange>> all = whole.get(rank).allRanges();
+                int steps = all.size();
+                int full = steps > 0 && whole.get(rank).rows(steps - 1) < batch ? steps - 1 : steps;
+                assertThat(dropped.get(rank).allRanges()).as(cell.toString()).isEqualTo(all.subList(0, full));
+            }
         }
-        List<Plan> dropped = plans(sampler, new PlanRequest(fragments, world, 0, seed, 0, batch, true));
-        for (int rank = 0; rank < world; rank++) {
-            List<List<RowRange>> all = whole.get(rank).allRanges();
-            int steps = whole.get(rank).steps();
-            int full = steps > 0 && whole.get(rank).rows(steps - 1) < batch ? steps - 1 : steps;
-            assertThat(dropped.get(rank).allRanges()).isEqualTo(all.subList(0, full));
+    }
+
+    @Example
+    void withoutRowsThereAreNoSteps() {
+        for (List<Long> sizes : List.of(List.<Long>of(), List.of(0L), List.of(0L, 0L, 0L))) {
+            for (SamplerCase cell : CASES) {
+                for (Plan plan : plans(cell, new PlanRequest(fragments(sizes), 3, 0, 1, 0, 4, false))) {
+                    assertThat(plan.steps()).as(cell.toString()).isZero();
+                }
+            }
+        }
+    }
+
+    @Example
+    void fewerRowsThanRanksArePaddedToOneStep() {
+        List<Fragment> fragments = fragments(List.of(0L, 2L, 1L, 0L));
+        for (Sampler sampler : List.of(
+                new ShardedBatchSampler(),
+                new ShardedFragmentSampler(),
+                new DistributedSampler(),
+                new BatchSampler(new RandomSampler(), Uneven.PAD))) {
+            long valid = 0;
+            for (int rank = 0; rank < 16; rank++) {
+                Plan plan = sampler.plan(new PlanRequest(fragments, 16, rank, 1, 0, 4, false));
+                assertThat(plan.steps()).as(sampler.toString()).isEqualTo(1);
+                valid += plan.totalValidRows();
+            }
+            assertThat(valid).as(sampler.toString()).isEqualTo(3);
         }
     }
 
@@ -285,68 +324,36 @@ class SamplerTest {
     private static final List<Fragment> TWELVE =
             IntStream.range(0, 12).mapToObj(i -> new Fragment(i, 40, 0)).toList();
 
-    private static List<List<RowRange>> order(Sampler sampler, long seed, long epoch) {
-        return sampler.plan(new PlanRequest(TWELVE, 2, 0, seed, epoch, 20, false))
-                .allRanges();
+    private static List<List<RowRange>> order(SamplerCase cell, long seed, long epoch) {
+        Plan plan = cell.sampler(TWELVE).plan(new PlanRequest(TWELVE, 2, 0, seed, epoch, 20, false));
+        return plan.allRanges();
     }
 
     @Example
-    void shuffledOrderDependsOnSeedAndOnEpoch() {
-        for (Sampler sampler :
-                List.of(new FullScanSampler(true), new ShardedFragmentSampler(), new ShardedBatchSampler())) {
-            var first = order(sampler, 1, 0);
-            assertThat(order(sampler, 1, 1)).as("another epoch").isNotEqualTo(first);
-            assertThat(order(sampler, 2, 0)).as("another seed").isNotEqualTo(first);
-            assertThat(order(sampler, 0, 1))
-                    .as("seed and epoch are not added up")
-                    .isNotEqualTo(order(sampler, 1, 0));
-        }
-    }
-
-    @Example
-    void orderWithoutShuffleIsTheDatasetsInEveryEpoch() {
-        for (Sampler sampler : List.of(
-                new FullScanSampler(),
-                new ShardedFragmentSampler(false, Uneven.PAD),
-                new ShardedBatchSampler(false, Uneven.PAD))) {
-            assertThat(order(sampler, 1, 0)).isEqualTo(order(sampler, 9, 7));
-            assertThat(order(sampler, 1, 0).getFirst()).containsExactly(new RowRange(0, 0, 20));
+    void shuffledOrderDependsOnSeedAndOnEpochAndNoOtherDoes() {
+        for (SamplerCase cell : CASES) {
+            if (cell.deal().uneven() == Uneven.REFUSE
+                    && plans(cell, new PlanRequest(TWELVE, 2, 0, 1, 0, 20, false)) == null) {
+                continue;
+            }
+            var orders = new HashSet<List<List<RowRange>>>();
+            orders.add(order(cell, 1, 0));
+            orders.add(order(cell, 1, 1));
+            orders.add(order(cell, 2, 0));
+            // Seed and epoch must not be added up.
+            orders.add(order(cell, 0, 1));
+            assertThat(orders).as(cell.toString()).hasSize(cell.rows().shuffled() ? 4 : 1);
         }
     }
 
     @Example
     void epochsGoThroughManyOrders() {
-        var orders = new java.util.HashSet<List<List<RowRange>>>();
+        var orders = new HashSet<List<List<RowRange>>>();
         for (long epoch = 0; epoch < 200; epoch++) {
-            orders.add(order(new ShardedBatchSampler(), 5, epoch));
+            var request = new PlanRequest(TWELVE, 2, 0, 5, epoch, 20, false);
+            orders.add(new ShardedBatchSampler().plan(request).allRanges());
         }
         assertThat(orders).hasSizeGreaterThan(195);
-    }
-
-    /** The order is part of what a checkpoint relies on: it must not change from one release to the next. */
-    @Example
-    void orderOfASeedIsFixedForEver() {
-        assertThat(Permutation.of(10, 42, 3)).containsExactly(PINNED);
-    }
-
-    private static final int[] PINNED = {8, 3, 4, 7, 6, 9, 1, 0, 2, 5};
-
-    @Property(tries = 200)
-    void permutationHasEveryIndexOnce(
-            @ForAll @IntRange(min = 0, max = 500) int n, @ForAll long seed, @ForAll long epoch) {
-        int[] order = Permutation.of(n, seed, epoch);
-        assertThat(IntStream.of(order).sorted().toArray())
-                .containsExactly(IntStream.range(0, n).toArray());
-    }
-
-    @Example
-    void everyIndexComesFirstAboutAsOften() {
-        int[] first = new int[8];
-        for (int epoch = 0; epoch < 8000; epoch++) {
-            first[Permutation.of(8, 11, epoch)[0]]++;
-        }
-        // Binomial: the mean is 1,000 and the standard deviation 30.
-        assertThat(IntStream.of(first)).allMatch(count -> count > 850 && count < 1150);
     }
 
     // ---- requests and plans ----
@@ -373,6 +380,9 @@ class SamplerTest {
         assertThat(catchThrowable(() -> new ShardedBatchSampler(false, Uneven.REFUSE).plan(request)))
                 .isInstanceOf(InvalidArgumentException.class)
                 .hasMessageContaining("17 rows");
+        assertThat(catchThrowable(() -> new DistributedSampler(new RandomSampler(), Uneven.REFUSE).plan(request)))
+                .isInstanceOf(InvalidArgumentException.class)
+                .hasMessageContainingAll("17 rows", "9 to rank 0", "8 to rank 1");
     }
 
     @Example
