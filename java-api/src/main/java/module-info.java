@@ -6,6 +6,7 @@
  */
 module io.lancetorch {
     requires transitive io.lancetorch.bindings;
+    requires jdk.jfr;
     requires pickle;
 
     exports io.lancetorch.data;

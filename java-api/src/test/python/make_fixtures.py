@@ -101,6 +101,28 @@ def datasets(folder: Path) -> None:
         lance.write_dataset(table, str(target), max_rows_per_file=6, data_storage_version=version)
 
 
+def evolved(folder: Path) -> None:
+    """Fragments of 1, 20, 20, 18 and 1 rows; then some rows are deleted; then a column is added."""
+    target = folder / "python-evolved.lance"
+    shutil.rmtree(target, ignore_errors=True)
+    ends = [1, 21, 41, 59, 60]
+    begin = 0
+    for end in ends:
+        ids = np.arange(begin, end, dtype=np.int64)
+        vectors = np.repeat(ids.astype(np.float32), 4) + np.tile(np.arange(4, dtype=np.float32) / 4, len(ids))
+        table = pa.table(
+            {
+                "id": pa.array(ids),
+                "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors), 4),
+            }
+        )
+        lance.write_dataset(table, str(target), mode="create" if begin == 0 else "append")
+        begin = end
+    dataset = lance.dataset(str(target))
+    dataset.delete("id = 0 OR (id >= 10 AND id < 14) OR id = 41 OR id = 58")
+    dataset.add_columns({"twice": "id * 2"})
+
+
 def png(array: np.ndarray, path: Path) -> None:
     Image.fromarray(array).save(path, optimize=True)
 
@@ -145,6 +167,7 @@ def images(folder: Path, photos: Path) -> None:
 def main() -> None:
     state_dicts(RESOURCES / "statedict")
     datasets(RESOURCES / "lance")
+    evolved(RESOURCES / "lance")
     images(RESOURCES / "images", Path(sys.argv[1]))
 
 

@@ -1,5 +1,6 @@
 package io.lancetorch.examples;
 
+import io.lancetorch.data.BadRows;
 import io.lancetorch.distributed.RankEnvironment;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -24,7 +25,8 @@ final class TrainCommand implements Callable<Integer> {
     enum SamplerName {
         SHARDED_BATCH("sharded_batch"),
         SHARDED_FRAGMENT("sharded_fragment"),
-        FULL_SCAN("full_scan");
+        FULL_SCAN("full_scan"),
+        RANDOM("random");
 
         private final String text;
 
@@ -112,6 +114,24 @@ final class TrainCommand implements Callable<Integer> {
             description = "Images are resized to a square of this edge (default: ${DEFAULT-VALUE}).")
     int imageSize;
 
+    @Option(
+            names = "--augment",
+            description = "Train on random parts of the images, mirrored at random; measure on their middle.")
+    boolean augment;
+
+    @Option(
+            names = "--cache",
+            description = "Keep the decoded images beside the dataset, from which later epochs and runs read them.")
+    boolean cache;
+
+    @Option(
+            names = "--bad-rows",
+            paramLabel = "POLICY",
+            defaultValue = "fail",
+            description = "What to do with an image that cannot be decoded: ${COMPLETION-CANDIDATES} (default:"
+                    + " ${DEFAULT-VALUE}).")
+    BadRows badRows;
+
     @Option(names = "--seed", defaultValue = "0", description = "(default: ${DEFAULT-VALUE})")
     long seed;
 
@@ -173,6 +193,9 @@ final class TrainCommand implements Callable<Integer> {
         require(momentum >= 0, "--momentum must be 0 or more");
         require(decodeThreads == null || decodeThreads >= 1, "--decode-threads must be 1 or more");
         require(model.equals("resnet18") || model.equals("resnet50"), "--model must be resnet18 or resnet50");
+        require(
+                !cache || !augment,
+                "--cache and --augment exclude each other: a random part is another one each epoch");
         require(
                 validationFraction == null || validationFraction >= 0 && validationFraction < 1,
                 "--val-fraction must be from 0 to less than 1");

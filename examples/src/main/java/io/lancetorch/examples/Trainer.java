@@ -4,22 +4,23 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.lancetorch.data.Batch;
 import io.lancetorch.data.DataLoader;
+import io.lancetorch.data.DistributedSampler;
 import io.lancetorch.data.FullScanSampler;
-import io.lancetorch.data.ImageTransform;
 import io.lancetorch.data.LoaderStats;
 import io.lancetorch.data.Sampler;
 import io.lancetorch.data.ShardedBatchSampler;
 import io.lancetorch.data.ShardedFragmentSampler;
-import io.lancetorch.data.SubsetSampler;
 import io.lancetorch.data.Uneven;
 import io.lancetorch.distributed.DistributedDataParallel;
 import io.lancetorch.distributed.ProcessGroup;
 import io.lancetorch.distributed.RankEnvironment;
 import io.lancetorch.distributed.ReduceOp;
 import io.lancetorch.examples.model.ResNet;
+import io.lancetorch.lance.ImageTransform;
 import io.lancetorch.lance.Lance;
 import io.lancetorch.lance.LanceDataset;
 import io.lancetorch.lance.RecordBatch;
+import io.lancetorch.lance.RowSelection;
 import io.lancetorch.lance.Scan;
 import io.lancetorch.tensor.GradMode;
 import io.lancetorch.tensor.Ops;
@@ -56,7 +57,9 @@ final class Trainer implements AutoCloseable {
         try {
             LanceDataset dataset = own(LanceDataset.open(options.dataset));
             var split = RowSplit.of(dataset, options.validationFraction);
-            training = own(loader(dataset, new SubsetSampler(split.training(), trainingSampler()), options.seed));
+            training = own(loader(dataset, trainingTransform(), trainingSampler(), options.seed)
+                    .rows(RowSelection.of(split.training()))
+                    .open());
             validation = validationLoader(dataset, split);
             int classes = classes(dataset);
             group = environment == null
@@ -112,31 +115,51 @@ final class Trainer implements AutoCloseable {
             case SHARDED_BATCH -> new ShardedBatchSampler(true, Uneven.PAD);
             case SHARDED_FRAGMENT -> new ShardedFragmentSampler(true, Uneven.PAD);
             case FULL_SCAN -> new FullScanSampler(true);
+            case RANDOM -> new DistributedSampler();
         };
     }
 
-    private DataLoader loader(LanceDataset dataset, Sampler sampler, long seed) {
+    private ImageTransform trainingTransform() {
+        int size = options.imageSize;
+        return options.augment
+                ? ImageTransform.randomResizedCrop(size, size).flip(0.5)
+                : ImageTransform.resize(size, size);
+    }
+
+    private ImageTransform validationTransform() {
+        int size = options.imageSize;
+        // The margin that goes with 224 pixels in the usual recipe: 256.
+        return options.augment
+                ? ImageTransform.centerCrop(size * 8 / 7, size, size)
+                : ImageTransform.resize(size, size);
+    }
+
+    private DataLoader.Builder loader(LanceDataset dataset, ImageTransform transform, Sampler sampler, long seed) {
         DataLoader.Builder builder = DataLoader.of(dataset)
                 .columns(DatasetCreation.IMAGE, DatasetCreation.LABEL)
-                .image(DatasetCreation.IMAGE, ImageTransform.resize(options.imageSize, options.imageSize))
+                .image(DatasetCreation.IMAGE, transform)
                 .sampler(sampler)
+                .badRows(options.badRows)
                 .batchSize(options.batchSize)
                 .rank(rank, worldSize)
                 .seed(seed);
         if (options.decodeThreads != null) {
             builder.decodeThreads(options.decodeThreads);
         }
-        return builder.open();
+        return options.cache ? builder.cache() : builder;
     }
 
     private DataLoader validationLoader(LanceDataset dataset, RowSplit split) {
         Sampler dealt = new ShardedBatchSampler(false, Uneven.PAD);
         if (options.validation != null) {
-            return own(loader(own(LanceDataset.open(options.validation)), dealt, 0));
+            LanceDataset other = own(LanceDataset.open(options.validation));
+            return own(loader(other, validationTransform(), dealt, 0).open());
         }
         return split.validation().isEmpty()
                 ? null
-                : own(loader(dataset, new SubsetSampler(split.validation(), dealt), 0));
+                : own(loader(dataset, validationTransform(), dealt, 0)
+                        .rows(RowSelection.of(split.validation()))
+                        .open());
     }
 
     private static int classes(LanceDataset dataset) {
@@ -202,6 +225,16 @@ final class Trainer implements AutoCloseable {
                         loss,
                         worldSize * (batch.step() + 1.0) * batch.rows() / ((System.nanoTime() - start) / 1e9)));
             }
+        }
+        if (training.stats().badRows() > before.badRows()) {
+            System.err.printf(
+                    Locale.ROOT,
+                    "rank %d: %d images of epoch %d could not be decoded (--bad-rows %s), such as %s%n",
+                    rank,
+                    training.stats().badRows() - before.badRows(),
+                    epoch + 1,
+                    options.badRows,
+                    training.badRows().getLast());
         }
         double seconds = (System.nanoTime() - start) / 1e9;
         double waited = (training.stats().waitNanos() - before.waitNanos()) / 1e9;

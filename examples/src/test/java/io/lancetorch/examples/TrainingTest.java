@@ -171,7 +171,7 @@ class TrainingTest {
                 CommandLineRun.run("train", folder.resolve("none.lance").toString(), "--no-ddp");
         assertThat(missing.status()).isEqualTo(1);
         assertThat(missing.output()).contains("none.lance").doesNotContain("\tat ");
-        Result sampler = CommandLineRun.run("train", dataset, "--sampler", "random");
+        Result sampler = CommandLineRun.run("train", dataset, "--sampler", "randomly");
         assertThat(sampler.status()).isEqualTo(2);
         assertThat(sampler.output()).contains("sharded_batch");
         Result twice = CommandLineRun.run("create-dataset", dataset);

@@ -1,30 +1,37 @@
 package io.lancetorch.data;
 
+import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.NotFoundException;
 import io.lancetorch.tensor.DType;
-import io.lancetorch.tensor.Ops;
 import io.lancetorch.tensor.Tensor;
-import io.lancetorch.tensor.TensorScope;
-import java.util.Collections;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
-import java.util.Map;
+import java.util.SequencedMap;
 
 /**
  * The tensors of one step, by column name. It is good until the loader is asked for the next one, which closes it, or until
- * the caller closes it; {@link #detach} keeps it beyond that.
+ * the caller closes it; {@link #detach} keeps it beyond that. A tensor that shares the memory of one of its tensors, such as a
+ * view, keeps that memory as it is for as long as it lives.
  */
 public final class Batch implements AutoCloseable {
-    private final Map<String, Tensor> tensors;
-    private final long step;
+    private final String[] names;
+    private final Tensor[] tensors;
+    private final int step;
     private final int rows;
-    private final int validRows;
+    private final int validPrefix;
+    private final boolean[] bad;
     private boolean detached;
 
-    Batch(Map<String, Tensor> tensors, long step, int rows, int validRows) {
-        this.tensors = new LinkedHashMap<>(tensors);
+    /** {@code validPrefix}: rows after that many only fill the batch up. {@code bad}: further rows that are not valid, or null. */
+    Batch(String[] names, Tensor[] tensors, int step, int rows, int validPrefix, boolean[] bad) {
+        this.names = names;
+        this.tensors = tensors;
         this.step = step;
         this.rows = rows;
-        this.validRows = validRows;
+        this.validPrefix = validPrefix;
+        this.bad = bad;
     }
 
     /**
@@ -33,16 +40,21 @@ public final class Batch implements AutoCloseable {
      * @throws NotFoundException where the loader reads no such column
      */
     public Tensor get(String column) {
-        Tensor tensor = tensors.get(column);
-        if (tensor == null) {
-            throw new NotFoundException("no column " + column + " in this batch; there are " + tensors.keySet());
+        for (int i = 0; i < names.length; i++) {
+            if (names[i].equals(column)) {
+                return tensors[i];
+            }
         }
-        return tensor;
+        throw new NotFoundException("no column " + column + " in this batch; there are " + Arrays.toString(names));
     }
 
     /** All tensors, in the order of the loader's columns. */
-    public Map<String, Tensor> tensors() {
-        return Collections.unmodifiableMap(tensors);
+    public SequencedMap<String, Tensor> tensors() {
+        SequencedMap<String, Tensor> all = new LinkedHashMap<>();
+        for (int i = 0; i < names.length; i++) {
+            all.put(names[i], tensors[i]);
+        }
+        return all;
     }
 
     /** Counted from 0 within the epoch. */
@@ -55,17 +67,30 @@ public final class Batch implements AutoCloseable {
         return rows;
     }
 
-    /** How many rows, from the first on, are not repeats that only fill the batch up. */
+    /** How many rows are valid. */
     public int validRows() {
-        return validRows;
+        int valid = validPrefix;
+        for (int i = 0; bad != null && i < validPrefix; i++) {
+            valid -= bad[i] ? 1 : 0;
+        }
+        return valid;
+    }
+
+    /** Whether a row is one to count: not a repeat that only fills the batch up, and not in the place of a bad row. */
+    public boolean isValid(int row) {
+        if (row < 0 || row >= rows) {
+            throw new InvalidArgumentException("row " + row + " of a batch of " + rows);
+        }
+        return row < validPrefix && (bad == null || !bad[row]);
     }
 
     /** A bool tensor [rows], true for the valid ones; the current scope owns it. */
     public Tensor mask() {
-        Tensor mask = Ops.zeros(DType.BOOL, rows);
-        if (validRows > 0) {
-            try (var _ = new TensorScope()) {
-                Ops.fillInPlace(Ops.narrow(mask, 0, 0, validRows), 1);
+        Tensor mask = Tensor.empty(DType.BOOL, rows);
+        if (rows > 0) {
+            MemorySegment values = mask.data();
+            for (int row = 0; row < rows; row++) {
+                values.set(ValueLayout.JAVA_BYTE, row, (byte) (isValid(row) ? 1 : 0));
             }
         }
         return mask;
@@ -84,11 +109,13 @@ public final class Batch implements AutoCloseable {
     /** Frees the tensors; a second close does nothing. */
     @Override
     public void close() {
-        tensors.values().forEach(Tensor::close);
+        for (Tensor tensor : tensors) {
+            tensor.close();
+        }
     }
 
     @Override
     public String toString() {
-        return "Batch[step " + step + ", " + rows + " rows, " + tensors + "]";
+        return "Batch[step " + step + ", " + rows + " rows, " + tensors() + "]";
     }
 }

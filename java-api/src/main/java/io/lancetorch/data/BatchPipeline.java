@@ -2,164 +2,222 @@ package io.lancetorch.data;
 
 import io.lancetorch.error.CancelledException;
 import io.lancetorch.error.InternalException;
-import io.lancetorch.lance.RecordBatch;
-import io.lancetorch.lance.Scan;
-import io.lancetorch.tensor.Tensor;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.concurrent.ArrayBlockingQueue;
-import java.util.concurrent.BlockingQueue;
-import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
-import java.util.concurrent.Semaphore;
-import java.util.concurrent.ThreadFactory;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
 
 /**
- * One epoch on its way: a thread that reads, threads that decode, and a bounded queue in the plan's order. A permit stands
- * for one batch between the reader and the consumer, so the reader rests when {@code prefetch} of them are under way.
+ * One epoch on its way: a thread that reads, threads that do the steps' parts, and a ring of slots in the plan's order. Step s
+ * is made in slot s modulo their number, once the consumer has let go of the step before in that slot: so the reader rests when
+ * enough is ready, and the slots' memory is used again and again.
  */
-final class BatchPipeline implements AutoCloseable {
+final class BatchPipeline implements BatchStream {
     private static final AtomicInteger COUNTER = new AtomicInteger();
 
-    private final Plan plan;
-    private final Scan scan;
-    private final BatchAssembler assembler;
-    private final int parts;
-    private final BlockingQueue<Pending> queue;
-    private final Semaphore permits;
-    private final ExecutorService decoders;
-    private final List<Thread> decoderThreads = new CopyOnWriteArrayList<>();
-    private final Thread reader;
-    private int taken;
-    private final AtomicBoolean closed = new AtomicBoolean();
-    private volatile boolean closing;
+    private final int steps;
+    private final StepSource source;
+    private final StepAssembler assembler;
+    private final StepSlot[] slots;
+    private final List<Thread> threads = new ArrayList<>();
 
-    /** A step's tensors and the tasks that fill them; or what the reader has failed with. */
-    private record Pending(RecordBatch records, Map<String, Tensor> tensors, List<Future<?>> tasks, Throwable failure) {
-        void discard() {
-            // A task that runs writes into the tensors, so none may be freed before all have ended.
-            for (Future<?> task : tasks) {
-                awaitEnd(task);
-            }
-            if (records != null) {
-                records.close();
-            }
-            synchronized (tensors) {
-                BatchAssembler.close(tensors);
+    private final ReentrantLock lock = new ReentrantLock();
+    private final Condition room = lock.newCondition();
+    private final Condition work = lock.newCondition();
+    private final Condition done = lock.newCondition();
+    private final ArrayDeque<StepSlot> open;
+    private int read;
+    private int taken;
+    private int released;
+    private int ready;
+    private boolean closing;
+    private boolean closed;
+    private long decodeNanos;
+    private long bytes;
+
+    /** {@code prefetch}: steps to have ready beside the one in use. */
+    BatchPipeline(Plan plan, StepSource source, StepAssembler assembler, int decodeThreads, int prefetch) {
+        steps = plan.steps();
+        this.source = source;
+        this.assembler = assembler;
+        slots = new StepSlot[prefetch + 1];
+        for (int i = 0; i < slots.length; i++) {
+            slots[i] = assembler.newSlot();
+        }
+        open = new ArrayDeque<>(slots.length + 1);
+        int number = COUNTER.incrementAndGet();
+        start("lancetorch-read-" + number, this::read);
+        for (int i = 1; i <= decodeThreads; i++) {
+            start("lancetorch-decode-" + number + "-" + i, this::work);
+        }
+    }
+
+    private void start(String name, Runnable task) {
+        threads.add(Thread.ofPlatform().daemon().name(name).start(task));
+    }
+
+    private StepSlot slot(int step) {
+        return slots[step % slots.length];
+    }
+
+    // ---- the reader ----
+
+    private void read() {
+        assembler.enterThread();
+        try (source) {
+            while (read < steps && awaitRoom()) {
+                StepSlot slot = slot(read);
+                Throwable failure = null;
+                try {
+                    assembler.begin(slot, read, source.read(read));
+                } catch (Throwable e) {
+                    failure = e;
+                }
+                if (failure == null && slot.parts == 0) {
+                    failure = finish(slot);
+                }
+                hand(slot, failure);
+                if (failure != null) {
+                    return;
+                }
+                read++;
             }
         }
     }
 
-    BatchPipeline(Plan plan, Scan scan, BatchAssembler assembler, int decodeThreads, int prefetch) {
-        this.plan = plan;
-        this.scan = scan;
-        this.assembler = assembler;
-        parts = decodeThreads == 1 ? 1 : 4 * decodeThreads;
-        queue = new ArrayBlockingQueue<>(prefetch + 1);
-        permits = new Semaphore(prefetch);
-        int number = COUNTER.incrementAndGet();
-        var decoderNumber = new AtomicInteger();
-        ThreadFactory factory = task -> {
-            Thread thread = daemon(task, "lancetorch-decode-" + number + "-" + decoderNumber.incrementAndGet());
-            decoderThreads.add(thread);
-            return thread;
-        };
-        decoders = Executors.newFixedThreadPool(decodeThreads, factory);
-        reader = daemon(this::read, "lancetorch-read-" + number);
-        reader.start();
+    private boolean awaitRoom() {
+        lock.lock();
+        try {
+            while (!closing && read >= released + slots.length) {
+                room.awaitUninterruptibly();
+            }
+            return !closing;
+        } finally {
+            lock.unlock();
+        }
     }
 
-    private static Thread daemon(Runnable task, String name) {
-        return Thread.ofPlatform().daemon().name(name).unstarted(task);
+    /** Gives a slot to the workers, or, where nothing is left to do, to the consumer. */
+    private void hand(StepSlot slot, Throwable failure) {
+        lock.lock();
+        try {
+            if (failure != null || slot.parts == 0) {
+                slot.failure = failure;
+                setReady(slot);
+            } else {
+                slot.partsLeft = slot.parts;
+                open.add(slot);
+                work.signalAll();
+            }
+        } finally {
+            lock.unlock();
+        }
     }
 
-    private void read() {
-        try (scan) {
-            for (int step = 0; step < plan.steps(); step++) {
-                permits.acquire();
+    private void setReady(StepSlot slot) {
+        slot.ready = true;
+        ready++;
+        done.signalAll();
+    }
+
+    // ---- the workers ----
+
+    private void work() {
+        assembler.enterThread();
+        lock.lock();
+        try {
+            while (true) {
+                while (!closing && open.isEmpty()) {
+                    work.awaitUninterruptibly();
+                }
                 if (closing) {
                     return;
                 }
-                RecordBatch records = scan.next();
-                if (records == null) {
-                    throw new InternalException("the scan ended at step " + step + " of " + plan.steps());
+                StepSlot slot = open.peek();
+                int part = slot.nextPart++;
+                if (slot.nextPart == slot.parts) {
+                    open.poll();
                 }
-                // There is room, by the permit; and `put` would throw the batch away where close interrupts.
-                queue.add(start(step, records));
-            }
-        } catch (InterruptedException e) {
-            // Only close interrupts this thread, and nobody waits for its batches then.
-        } catch (Throwable e) {
-            queue.add(new Pending(null, Map.of(), List.of(), e));
-        }
-    }
-
-    private Pending start(int step, RecordBatch records) {
-        try {
-            BatchAssembler.Started started = assembler.start(step, records, parts);
-            List<Future<?>> tasks = new ArrayList<>(started.tasks().size());
-            for (Runnable task : started.tasks()) {
-                tasks.add(decoders.submit(() -> {
-                    if (!closing) {
-                        task.run();
+                lock.unlock();
+                Throwable failure = run(slot, part);
+                lock.lock();
+                // Of several failures the one in the first part counts, whichever thread was first.
+                if (failure != null && part < slot.failedPart) {
+                    slot.failedPart = part;
+                    slot.failure = failure;
+                }
+                if (--slot.partsLeft == 0) {
+                    if (slot.failure == null && !closing) {
+                        lock.unlock();
+                        Throwable unfinished = finish(slot);
+                        lock.lock();
+                        slot.failure = unfinished;
                     }
-                }));
+                    setReady(slot);
+                }
             }
-            return new Pending(records, started.tensors(), tasks, null);
-        } catch (RuntimeException | Error e) {
-            records.close();
-            throw e;
+        } finally {
+            lock.unlock();
         }
     }
 
-    boolean hasNext() {
-        return taken < plan.steps();
+    private Throwable run(StepSlot slot, int part) {
+        try {
+            assembler.run(slot, part);
+            return null;
+        } catch (Throwable e) {
+            return e;
+        }
     }
 
-    /** Waits for the next step. */
-    Batch next() {
-        Pending pending;
+    private Throwable finish(StepSlot slot) {
         try {
-            pending = queue.take();
+            assembler.finish(slot);
+            return null;
+        } catch (Throwable e) {
+            return e;
+        }
+    }
+
+    // ---- the consumer ----
+
+    @Override
+    public boolean hasNext() {
+        return taken < steps;
+    }
+
+    @Override
+    public Batch next() {
+        lock.lock();
+        try {
+            if (released < taken) {
+                released = taken;
+                room.signal();
+            }
+            StepSlot slot = slot(taken);
+            while (!closing && !slot.ready) {
+                done.await();
+            }
+            if (closing) {
+                throw new CancelledException("the loader was closed while step " + taken + " was waited for", null);
+            }
+            slot.ready = false;
+            ready--;
+            taken++;
+            if (slot.failure != null) {
+                throw rethrown(slot.failure);
+            }
+            decodeNanos = slot.decodeNanos.sum();
+            bytes = slot.bytes;
+            return assembler.handOut(slot);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new CancelledException("interrupted while waiting for step " + taken, e);
+        } finally {
+            lock.unlock();
         }
-        permits.release();
-        if (pending.failure() != null) {
-            throw rethrown(pending.failure());
-        }
-        try {
-            for (Future<?> task : pending.tasks()) {
-                task.get();
-            }
-        } catch (InterruptedException e) {
-            pending.discard();
-            Thread.currentThread().interrupt();
-            throw new CancelledException("interrupted while waiting for step " + taken, e);
-        } catch (ExecutionException e) {
-            pending.discard();
-            throw rethrown(e.getCause());
-        }
-        if (closing) {
-            pending.discard();
-            throw closedWhileWaiting();
-        }
-        pending.records().close();
-        int step = taken++;
-        synchronized (pending.tensors()) {
-            return new Batch(pending.tensors(), step, plan.rows(step), plan.validRows(step));
-        }
-    }
-
-    private CancelledException closedWhileWaiting() {
-        return new CancelledException("the loader was closed while step " + taken + " was waited for");
     }
 
     /** The same exception, with the consumer's own trace beside the one of the thread that met it. */
@@ -174,39 +232,56 @@ final class BatchPipeline implements AutoCloseable {
                 : new InternalException("the loader failed: " + failure, failure);
     }
 
-    private static void awaitEnd(Future<?> task) {
-        boolean interrupted = false;
-        while (true) {
-            try {
-                task.get();
-                break;
-            } catch (InterruptedException e) {
-                interrupted = true;
-            } catch (ExecutionException e) {
-                break;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
+    @Override
+    public long decodeNanos() {
+        return decodeNanos;
+    }
+
+    @Override
+    public long bytes() {
+        return bytes;
+    }
+
+    @Override
+    public int ready() {
+        lock.lock();
+        try {
+            return ready;
+        } finally {
+            lock.unlock();
         }
     }
 
-    /** Ends the threads and frees what nobody took. */
     @Override
     public void close() {
-        if (!closed.compareAndSet(false, true)) {
-            return;
+        lock.lock();
+        try {
+            if (closing) {
+                while (!closed) {
+                    done.awaitUninterruptibly();
+                }
+                return;
+            }
+            closing = true;
+            room.signalAll();
+            work.signalAll();
+            done.signalAll();
+        } finally {
+            lock.unlock();
         }
-        closing = true;
-        scan.cancel();
-        reader.interrupt();
-        awaitEnd(reader);
-        List<Pending> left = new ArrayList<>();
-        queue.drainTo(left);
-        left.forEach(Pending::discard);
-        queue.add(new Pending(null, Map.of(), List.of(), closedWhileWaiting()));
-        decoders.shutdown();
-        decoderThreads.forEach(BatchPipeline::awaitEnd);
+        source.cancel();
+        threads.forEach(BatchPipeline::awaitEnd);
+        for (StepSlot slot : slots) {
+            assembler.retire(slot);
+        }
+        assembler.close();
+        lock.lock();
+        try {
+            closed = true;
+            done.signalAll();
+        } finally {
+            lock.unlock();
+        }
     }
 
     private static void awaitEnd(Thread thread) {

@@ -5,11 +5,10 @@ import io.lancetorch.error.UnsupportedException;
 import io.lancetorch.lance.Column;
 import io.lancetorch.lance.Field;
 import io.lancetorch.lance.ImageCodec;
+import io.lancetorch.lance.ImageTransform;
 import io.lancetorch.tensor.DType;
 import io.lancetorch.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
-import java.util.List;
 
 /** The one place where an Arrow column becomes a tensor. */
 public final class ColumnTensors {
@@ -24,22 +23,27 @@ public final class ColumnTensors {
      * @throws CorruptDataException for a null, which a tensor cannot hold
      */
     public static Tensor alias(Column column) {
-        List<Long> shape = new ArrayList<>();
-        shape.add(column.length());
+        int dimensions = 1;
+        for (Field field = column.field();
+                field.listSize() >= 0;
+                field = field.children().getFirst()) {
+            dimensions++;
+        }
+        long[] sizes = new long[dimensions];
+        sizes[0] = column.length();
         Column values = column;
         long begin = 0;
         long count = column.length();
         requireNoNull(column, begin, count, 1, column);
-        while (values.field().listSize() >= 0) {
+        for (int i = 1; i < dimensions; i++) {
             int size = values.field().listSize();
-            shape.add((long) size);
+            sizes[i] = size;
             begin = Math.multiplyExact(values.offset() + begin, size);
             count = Math.multiplyExact(count, size);
             values = values.child(0);
             requireNoNull(values, begin, count, count / Math.max(1, column.length()), column);
         }
         long first = values.offset() + begin;
-        long[] sizes = shape.stream().mapToLong(Long::longValue).toArray();
         if (values.field().format().equals("b")) {
             Tensor tensor = Tensor.empty(DType.BOOL, sizes);
             if (count > 0) {
@@ -52,10 +56,39 @@ public final class ColumnTensors {
             return Tensor.empty(dtype, sizes);
         }
         MemorySegment data = MemorySegment.ofAddress(values.buffer(1).address() + first * dtype.size());
+        return over(column, data, dtype, sizes, null);
+    }
+
+    /**
+     * Decoded images of a cache, a list of fixed size of bytes, as a uint8 tensor [rows, 3, height, width] in channels-last
+     * order over the column's own memory.
+     */
+    static Tensor images(Column column, ImageTransform transform) {
+        long height = transform.height();
+        long width = transform.width();
+        return over(
+                column,
+                imageBytes(column, 0, column.length()),
+                DType.UINT8,
+                new long[] {column.length(), 3, height, width},
+                new long[] {3 * height * width, 1, 3 * width, 3});
+    }
+
+    /** The bytes of some rows of such a column, as long as it is open. */
+    static MemorySegment imageBytes(Column column, long first, long count) {
+        Column values = column.child(0);
+        long size = column.field().listSize();
+        requireNoNull(column, first, count, 1, column);
+        return MemorySegment.ofAddress(values.buffer(1).address() + values.offset() + (column.offset() + first) * size)
+                .reinterpret(count * size);
+    }
+
+    /** A tensor that holds the column. */
+    private static Tensor over(Column column, MemorySegment data, DType dtype, long[] shape, long[] strides) {
         Column holder = column.retain();
         try {
             Tensor tensor =
-                    Tensor.fromMemory(data, dtype, sizes, null, Column.releaseFunction(), holder.nativeHandle());
+                    Tensor.fromMemory(data, dtype, shape, strides, Column.releaseFunction(), holder.nativeHandle());
             holder.giveUp();
             return tensor;
         } catch (RuntimeException e) {

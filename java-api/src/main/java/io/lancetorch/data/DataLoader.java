@@ -1,12 +1,19 @@
 package io.lancetorch.data;
 
+import io.lancetorch.distributed.ProcessGroup;
 import io.lancetorch.distributed.RankEnvironment;
 import io.lancetorch.error.CancelledException;
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.NotFoundException;
 import io.lancetorch.error.UnsupportedException;
+import io.lancetorch.lance.Access;
 import io.lancetorch.lance.Field;
+import io.lancetorch.lance.ImageTransform;
 import io.lancetorch.lance.LanceDataset;
+import io.lancetorch.lance.RowSelection;
+import io.lancetorch.lance.Scan;
+import io.lancetorch.tensor.Device;
+import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -20,7 +27,8 @@ import java.util.concurrent.atomic.AtomicLong;
 /**
  * Reads a rank's share of a dataset, step by step, as batches of tensors. Columns of numbers alias Lance's memory, without a
  * copy; images are decoded by threads of the loader's own, straight into the batch. Some batches are made ahead, and they
- * come in the plan's order whatever the number of threads.
+ * come in the plan's order whatever the number of threads. The memory of images is used again for later batches, once nobody
+ * uses a batch, or a tensor that shares its memory, any more.
  *
  * <pre>{@code
  * try (DataLoader loader = DataLoader.of(dataset)
@@ -45,8 +53,7 @@ import java.util.concurrent.atomic.AtomicLong;
  */
 public final class DataLoader implements Iterable<Batch>, AutoCloseable {
     private final LanceDataset dataset;
-    private final Map<String, ColumnFunction> functions;
-    private final Map<String, ImageTransform> images;
+    private final List<StepAssembler.Source> sources;
     private final List<String> columns;
     private final Sampler sampler;
     private final int batchSize;
@@ -55,31 +62,54 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
     private final long seed;
     private final boolean dropLast;
     private final boolean withRowId;
+    private final Access access;
     private final int decodeThreads;
     private final int prefetch;
+    private final BadRows badRows;
+    private final Collate collate;
+    private final Device device;
+    private final DecodeCache cache;
+    private final BufferPool buffers;
+    private final BadRowLog badRowLog = new BadRowLog();
     private final Set<BatchIterator> open = ConcurrentHashMap.newKeySet();
     private final AtomicLong batches = new AtomicLong();
     private final AtomicLong rows = new AtomicLong();
+    private final AtomicLong bytes = new AtomicLong();
     private final AtomicLong waitNanos = new AtomicLong();
     private final AtomicLong decodeNanos = new AtomicLong();
+    private volatile long firstRequest;
+    private volatile long lastBatch;
     private volatile long epoch;
     private volatile EpochPlan planned;
     private volatile boolean closed;
 
-    private DataLoader(Builder builder) {
+    private DataLoader(Builder builder, Sampler sampler, DecodeCache cache) {
         dataset = builder.dataset;
-        functions = Map.copyOf(builder.functions);
-        images = Map.copyOf(builder.images);
         columns = List.copyOf(builder.columns);
-        sampler = builder.sampler;
+        this.sampler = sampler;
         batchSize = builder.batchSize;
         rank = builder.rank;
         worldSize = builder.worldSize;
         seed = builder.seed;
         dropLast = builder.dropLast;
         withRowId = builder.withRowId;
+        access = builder.access;
         decodeThreads = builder.decodeThreads;
         prefetch = builder.prefetch;
+        badRows = builder.badRows;
+        collate = builder.collate;
+        device = builder.device;
+        this.cache = cache;
+        List<StepAssembler.Source> all = new ArrayList<>();
+        for (String column : columns) {
+            all.add(new StepAssembler.Source(column, builder.images.get(column), builder.functions.get(column)));
+        }
+        if (withRowId) {
+            all.add(new StepAssembler.Source("_rowid", null, null));
+        }
+        sources = List.copyOf(all);
+        boolean pinned = builder.pinMemory || device.type() != Device.Type.CPU;
+        buffers = new BufferPool(batchSize, pinned, (prefetch + 1) * builder.images.size());
     }
 
     /** How to load; unset, the whole dataset for a world of one, in batches of 32, all columns. */
@@ -89,15 +119,27 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         private final Map<String, ImageTransform> images = new LinkedHashMap<>();
         private Set<String> columns = new LinkedHashSet<>();
         private Sampler sampler = new ShardedBatchSampler(false, Uneven.PAD);
+        private String filter;
+        private RowSelection selection;
+        private long samples = -1;
         private int batchSize = 32;
         private int rank;
-        private int worldSize = 1;
+        private int worldSize;
+        private boolean rankSaid;
+        private ProcessGroup group;
         private long seed;
         private boolean dropLast;
         private boolean withRowId;
+        private Access access = Access.AUTO;
         private int decodeThreads =
                 Math.max(1, Runtime.getRuntime().availableProcessors() / RankEnvironment.localWorldSize());
         private int prefetch = 2;
+        private BadRows badRows = BadRows.FAIL;
+        private Collate collate;
+        private Device device = Device.CPU;
+        private boolean pinMemory;
+        private String cache;
+        private Map<String, String> cacheOptions = Map.of();
 
         private Builder(LanceDataset dataset) {
             this.dataset = dataset;
@@ -127,20 +169,55 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             return this;
         }
 
+        /**
+         * Loads only the rows that an SQL expression such as {@code label < 3} accepts. The sampler deals those rows to the
+         * ranks, so that each gets its share of them, and reads no others. They are looked for once, when the loader is
+         * opened, in the columns that the expression names; with {@link #group}, by all ranks together.
+         */
+        public Builder filter(String filter) {
+            this.filter = filter;
+            return this;
+        }
+
+        /** Loads only these rows of the dataset. */
+        public Builder rows(RowSelection rows) {
+            selection = rows;
+            return this;
+        }
+
+        /**
+         * Loads only so many rows, chosen at random by the seed, of all those that it would load else; all of them where they
+         * are fewer. The same ones on every rank and in every epoch.
+         */
+        public Builder samples(long rows) {
+            if (rows < 0) {
+                throw new InvalidArgumentException(rows + " samples");
+            }
+            samples = rows;
+            return this;
+        }
+
         /** Rows of a step on this rank. */
         public Builder batchSize(int rows) {
             batchSize = rows;
             return this;
         }
 
-        /** Which share is this rank's. */
+        /** Which share is this rank's; as the launcher's variables RANK and WORLD_SIZE say, or all rows, unless said. */
         public Builder rank(int rank, int worldSize) {
             this.rank = rank;
             this.worldSize = worldSize;
+            rankSaid = true;
             return this;
         }
 
-        /** Of the order of rows; the same on all ranks. */
+        /** The share of this rank of a group, all of whose ranks open the loader at the same time. */
+        public Builder group(ProcessGroup group) {
+            this.group = group;
+            return rank(group.rank(), group.worldSize());
+        }
+
+        /** Of the order of rows, and of what is random in the images; the same on all ranks. */
         public Builder seed(long seed) {
             this.seed = seed;
             return this;
@@ -159,8 +236,24 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         }
 
         /**
+         * Reads each step's rows by their indices, as a map-style dataset of PyTorch's does: for rows scattered over the
+         * dataset. Unless this or {@link #iterableStyle} is called, each step is read in the way that suits its rows; the
+         * batches are the same in either way, and any sampler goes with it.
+         */
+        public Builder mapStyle() {
+            access = Access.TAKE;
+            return this;
+        }
+
+        /** Reads each step's rows range by range, as an iterable-style dataset of PyTorch's does: for long ranges. */
+        public Builder iterableStyle() {
+            access = Access.STREAM;
+            return this;
+        }
+
+        /**
          * Threads that decode, beside the one that reads; the machine's cores, shared among its ranks (LOCAL_WORLD_SIZE),
-         * unless said.
+         * unless said. None are started where there is nothing to decode.
          */
         public Builder decodeThreads(int threads) {
             decodeThreads = threads;
@@ -173,17 +266,71 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             return this;
         }
 
+        /** What to do with rows whose image cannot be decoded; {@link BadRows#FAIL} unless said. */
+        public Builder badRows(BadRows policy) {
+            badRows = policy;
+            return this;
+        }
+
+        /** Makes the batch's tensors of those that were read, on the loader's threads. */
+        public Builder collate(Collate collate) {
+            this.collate = collate;
+            return this;
+        }
+
         /**
-         * Makes the loader; nothing is read before it is iterated.
+         * Hands the tensors out on a device: images are decoded into page-locked memory and copied on a stream of the
+         * loader's own, while the step before computes.
+         */
+        public Builder device(Device device) {
+            this.device = device;
+            return this;
+        }
+
+        /** Decodes images into page-locked memory, from which copies to a device run on their own. */
+        public Builder pinMemory() {
+            pinMemory = true;
+            return this;
+        }
+
+        /**
+         * Keeps the decoded images of the first epoch, as bytes, in a dataset beside the one that is loaded; later epochs, and
+         * later runs, read them from there, without a copy where the transform's pixels are bytes. See {@link #cache(String,
+         * Map)}.
+         */
+        public Builder cache() {
+            return cache(DecodeCache.defaultUri(dataset), Map.of());
+        }
+
+        /**
+         * Keeps decoded images in the dataset at {@code uri}, of which each takes {@code 3 * height * width} bytes. A step
+         * whose rows are all there is read from there; another one is decoded, and its rows are added at the end of the epoch,
+         * by each rank for itself. An epoch that is not read to its end adds none. The transforms must not be random.
+         */
+        public Builder cache(String uri, Map<String, String> storageOptions) {
+            cache = uri;
+            cacheOptions = Map.copyOf(storageOptions);
+            return this;
+        }
+
+        /**
+         * Makes the loader; nothing is read before it is iterated, but for a {@link #filter}.
          *
          * @throws NotFoundException for a column that is not there
-         * @throws UnsupportedException for a column that has no tensor form and no function
-         * @throws InvalidArgumentException for sizes or a rank that cannot be, and where the sampler refuses
+         * @throws UnsupportedException for a column that has no tensor form and no function, and for page-locked memory or a
+         *     device that this machine has not
+         * @throws InvalidArgumentException for sizes or a rank that cannot be, for a filter that does not parse, for a cache
+         *     that is of another dataset or other transforms, and where the sampler refuses
          */
         public DataLoader open() {
-            if (decodeThreads < 1 || prefetch < 1) {
-                throw new InvalidArgumentException(
-                        decodeThreads + " decoding threads and a prefetch of " + prefetch + ": both are 1 or more");
+            if (decodeThreads < 1 || prefetch < 1 || batchSize < 1) {
+                throw new InvalidArgumentException("a batch of " + batchSize + " rows, " + decodeThreads
+                        + " decoding threads and a prefetch of " + prefetch + ": all are 1 or more");
+            }
+            if (!rankSaid) {
+                RankEnvironment environment = RankEnvironment.isSet() ? RankEnvironment.read() : null;
+                rank = environment == null ? 0 : environment.rank();
+                worldSize = environment == null ? 1 : environment.worldSize();
             }
             if (columns.isEmpty()) {
                 columns.addAll(dataset.schema().names());
@@ -197,9 +344,22 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             for (String column : functions.keySet()) {
                 requireColumn(column, "column");
             }
-            var loader = new DataLoader(this);
-            loader.plan();
-            return loader;
+            Sampler ofRows = sampler;
+            RowSelection loaded = RowsToLoad.of(dataset, selection, filter, samples, seed, group);
+            if (loaded != null) {
+                ofRows = new SubsetSampler(loaded, sampler);
+            }
+            DecodeCache decoded = cache == null ? null : DecodeCache.open(cache, cacheOptions, dataset, images);
+            try {
+                var loader = new DataLoader(this, ofRows, decoded);
+                loader.plan();
+                return loader;
+            } catch (RuntimeException | Error e) {
+                if (decoded != null) {
+                    decoded.close();
+                }
+                throw e;
+            }
         }
 
         private void requireColumn(String column, String method) {
@@ -235,6 +395,10 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
 
     /** What this rank reads in the epoch that is set. */
     public Plan plan() {
+        return epochPlan().plan;
+    }
+
+    private EpochPlan epochPlan() {
         long wanted = epoch;
         EpochPlan known = planned;
         if (known == null || known.epoch != wanted) {
@@ -242,7 +406,7 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             known = new EpochPlan(wanted, sampler.plan(request));
             planned = known;
         }
-        return known.plan;
+        return known;
     }
 
     /** The number of steps of the epoch that is set. */
@@ -252,7 +416,24 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
 
     /** What has been done so far, over all iterations. Any thread. */
     public LoaderStats stats() {
-        return new LoaderStats(batches.get(), rows.get(), waitNanos.get(), decodeNanos.get());
+        int queueDepth = 0;
+        for (BatchIterator iterator : open) {
+            queueDepth += iterator.stream.ready();
+        }
+        return new LoaderStats(
+                batches.get(),
+                rows.get(),
+                bytes.get(),
+                lastBatch - firstRequest,
+                waitNanos.get(),
+                decodeNanos.get(),
+                queueDepth,
+                badRowLog.count());
+    }
+
+    /** The rows that were skipped or substituted so far, the first 10,000 of them. Any thread. */
+    public List<BadRow> badRows() {
+        return badRowLog.rows();
     }
 
     /** Starts to read the epoch that is set. */
@@ -261,29 +442,64 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         if (closed) {
             throw new IllegalStateException("this DataLoader is closed");
         }
-        Plan plan = plan();
-        var scan = dataset.scan().columns(columns).batches(plan.allRanges()).readAhead(Math.max(2, prefetch));
-        if (withRowId) {
-            scan.withRowId();
-        }
-        var iterator = new BatchIterator(new BatchPipeline(
-                plan, scan.open(), new BatchAssembler(images, functions, plan, decodeNanos), decodeThreads, prefetch));
+        var iterator = new BatchIterator(epochPlan());
         open.add(iterator);
         if (closed) {
-            iterator.end();
+            iterator.end(false);
             throw new IllegalStateException("this DataLoader is closed");
         }
         return iterator;
     }
 
     private final class BatchIterator implements Iterator<Batch> {
-        private final BatchPipeline pipeline;
+        private final long epoch;
+        private final BatchStream stream;
+        private final DecodeCache.Epoch cached;
         private volatile Thread consumer;
         private Batch current;
         private boolean ended;
 
-        BatchIterator(BatchPipeline pipeline) {
-            this.pipeline = pipeline;
+        BatchIterator(EpochPlan planned) {
+            epoch = planned.epoch;
+            Plan plan = planned.plan;
+            cached = cache == null ? null : cache.begin(plan);
+            StepSource source = null;
+            try {
+                int readAhead = Math.max(2, prefetch);
+                source = cached == null
+                        ? new ScanSource(scan(columns, plan, readAhead))
+                        : cached.source(this::scan, columns, withRowId, readAhead);
+                var assembler = new StepAssembler(
+                        sources,
+                        plan,
+                        seed ^ Long.rotateLeft(epoch, 32),
+                        buffers,
+                        badRows,
+                        new BadRowReplacement(dataset, columns, withRowId, plan, seed, epoch, badRowLog),
+                        cached,
+                        collate,
+                        device,
+                        decodeThreads);
+                stream = assembler.isDirect()
+                        ? new DirectBatches(plan, source, assembler)
+                        : new BatchPipeline(plan, source, assembler, decodeThreads, prefetch);
+            } catch (RuntimeException | Error e) {
+                if (source != null) {
+                    source.close();
+                }
+                if (cached != null) {
+                    cached.end(false);
+                }
+                throw e;
+            }
+        }
+
+        private Scan scan(List<String> columns, Plan steps, int readAhead) {
+            Scan.Builder scan = steps.scan(dataset.scan())
+                    .columns(columns)
+                    .readAhead(readAhead)
+                    .access(access);
+            return (withRowId ? scan.withRowId() : scan).open();
         }
 
         @Override
@@ -292,10 +508,11 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             if (closed) {
                 throw new IllegalStateException("this DataLoader is closed");
             }
-            if (!ended && pipeline.hasNext()) {
+            if (!ended && stream.hasNext()) {
                 return true;
             }
-            end();
+            end(!ended);
+            ended = true;
             return false;
         }
 
@@ -305,17 +522,37 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
                 throw new NoSuchElementException();
             }
             consumer = Thread.currentThread();
+            var event = new BatchEvent();
+            event.begin();
             long start = System.nanoTime();
+            if (firstRequest == 0) {
+                firstRequest = start;
+                lastBatch = start;
+            }
             try {
-                current = pipeline.next();
+                current = stream.next();
             } catch (RuntimeException | Error e) {
                 ended = true;
-                end();
+                end(false);
                 throw e;
             }
-            waitNanos.addAndGet(System.nanoTime() - start);
+            event.end();
+            lastBatch = System.nanoTime();
+            waitNanos.addAndGet(lastBatch - start);
+            decodeNanos.addAndGet(stream.decodeNanos());
             batches.incrementAndGet();
             rows.addAndGet(current.rows());
+            bytes.addAndGet(stream.bytes());
+            if (event.shouldCommit()) {
+                event.rank = rank;
+                event.epoch = epoch;
+                event.step = (int) current.step();
+                event.rows = current.rows();
+                event.bytes = stream.bytes();
+                event.decodeTime = stream.decodeNanos();
+                event.queueDepth = stream.ready();
+                event.commit();
+            }
             return current;
         }
 
@@ -326,9 +563,13 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             current = null;
         }
 
-        void end() {
+        /** {@code whole}: all steps were taken. */
+        void end(boolean whole) {
             open.remove(this);
-            pipeline.close();
+            stream.close();
+            if (cached != null) {
+                cached.end(whole);
+            }
         }
 
         /** Frees the batch in use, unless another thread may be reading it now: that one does so when it goes on. */
@@ -349,8 +590,12 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
     public void close() {
         closed = true;
         for (BatchIterator iterator : open) {
-            iterator.end();
+            iterator.end(false);
             iterator.letGoUnlessInUse();
+        }
+        buffers.close();
+        if (cache != null) {
+            cache.close();
         }
     }
 }

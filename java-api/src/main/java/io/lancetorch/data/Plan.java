@@ -3,6 +3,7 @@ package io.lancetorch.data;
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.lance.RowRange;
 import io.lancetorch.lance.RowSelection;
+import io.lancetorch.lance.Scan;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -70,6 +71,56 @@ public final class Plan {
             all.add(ranges(step));
         }
         return all;
+    }
+
+    /** Makes each step a batch of a scan. */
+    Scan.Builder scan(Scan.Builder scan) {
+        return scan.batches(ranges, Arrays.stream(stepEnds).asLongStream().toArray());
+    }
+
+    /** Takes the rows of a step, one after the other. */
+    @FunctionalInterface
+    interface RowVisitor {
+        /** {@code row}: counted from 0 within the step. {@code key}: tells the rows of a dataset apart. */
+        void visit(int row, long key);
+    }
+
+    /** The key of a row: the fragment's id in the upper half, the row in the lower. */
+    static long key(long fragmentId, long row) {
+        return fragmentId << 32 | row;
+    }
+
+    static long fragmentOf(long key) {
+        return key >>> 32;
+    }
+
+    static long rowOf(long key) {
+        return key & 0xffffffffL;
+    }
+
+    /** Visits the rows of a step, with the key of each. */
+    void forEachRow(int step, RowVisitor visitor) {
+        int row = 0;
+        for (int i = stepBegin(step); i < stepEnds[step]; i++) {
+            for (long at = ranges[3 * i + 1]; at < ranges[3 * i + 2]; at++) {
+                visitor.visit(row++, key(ranges[3 * i], at));
+            }
+        }
+    }
+
+    /** Says which row of which fragment is row {@code row} of a step; nothing where the step has no such row. */
+    String describe(int step, long row) {
+        var text = new StringBuilder();
+        forEachRow(step, (index, key) -> {
+            if (index == row) {
+                text.append(" (fragment ")
+                        .append(fragmentOf(key))
+                        .append(", row ")
+                        .append(rowOf(key))
+                        .append(')');
+            }
+        });
+        return text.toString();
     }
 
     /** Puts a plan together, step by step. */
@@ -142,6 +193,12 @@ public final class Plan {
                         + " steps: use more ranks, larger batches or longer ranges");
             }
             return (int) Math.min(MAX_LENGTH, length + length / 6L * 3);
+        }
+
+        /** Adds a whole step of another plan. */
+        Builder addStep(Plan plan, int step) {
+            plan.forEachRange(step, this::add);
+            return endStep(plan.validRows(step));
         }
 
         public Plan build() {

@@ -4,14 +4,16 @@ import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.lance.Fragment;
 import io.lancetorch.lance.RowSelection;
 import java.util.Arrays;
-import java.util.HashMap;
+import java.util.Comparator;
 import java.util.List;
-import java.util.Map;
+import java.util.stream.IntStream;
 
 /** Numbers the rows of fragments through, 0 to {@code total} - 1, and finds the fragment of a number by binary search. */
 final class RowPositions {
     private final List<Fragment> fragments;
     private final long[] starts;
+    private final long[] sortedIds;
+    private final int[] sortedIndices;
 
     RowPositions(List<Fragment> fragments) {
         this.fragments = fragments;
@@ -19,6 +21,25 @@ final class RowPositions {
         for (int i = 0; i < fragments.size(); i++) {
             starts[i + 1] = starts[i] + fragments.get(i).rows();
         }
+        sortedIndices = IntStream.range(0, fragments.size())
+                .boxed()
+                .sorted(Comparator.comparingLong(i -> fragments.get(i).id()))
+                .mapToInt(Integer::intValue)
+                .toArray();
+        sortedIds = Arrays.stream(sortedIndices)
+                .mapToLong(i -> fragments.get(i).id())
+                .toArray();
+    }
+
+    /** The number of a row by its {@link Plan#key}. */
+    long of(long key) {
+        return starts[index(Plan.fragmentOf(key))] + Plan.rowOf(key);
+    }
+
+    /** Where a fragment is in the list, or -1. */
+    private int index(long id) {
+        int found = Arrays.binarySearch(sortedIds, id);
+        return found < 0 ? -1 : sortedIndices[found];
     }
 
     long total() {
@@ -63,20 +84,16 @@ final class RowPositions {
      * @throws InvalidArgumentException where it has rows that are not here
      */
     long[] starts(RowSelection selection) {
-        Map<Long, Integer> indices = HashMap.newHashMap(fragments.size());
-        for (int i = 0; i < fragments.size(); i++) {
-            indices.put(fragments.get(i).id(), i);
-        }
         long[] result = new long[selection.fragments().size()];
         for (int i = 0; i < result.length; i++) {
             Fragment selected = selection.fragments().get(i);
-            Integer index = indices.get(selected.id());
+            int index = index(selected.id());
             long last = selection.row(selected.id(), selected.rows() - 1);
-            long rows = index == null ? 0 : fragments.get(index).rows();
+            long rows = index < 0 ? 0 : fragments.get(index).rows();
             if (last >= rows) {
                 throw new InvalidArgumentException(
                         "the selection has row " + last + " of fragment " + selected.id() + ", "
-                                + (index == null ? "which the dataset does not have" : "of " + rows + " rows")
+                                + (index < 0 ? "which the dataset does not have" : "of " + rows + " rows")
                                 + ": select from the version that is read");
             }
             result[i] = starts[index];

@@ -9,6 +9,7 @@ import io.lancetorch.bindings.lance.ArrowArray;
 import io.lancetorch.bindings.lance.ArrowSchema;
 import io.lancetorch.bindings.lance.lance_h;
 import io.lancetorch.bindings.lance.lt_fragment;
+import io.lancetorch.bindings.lance.lt_row_range;
 import io.lancetorch.bindings.lance.lt_storage_option;
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.NotFoundException;
@@ -184,6 +185,52 @@ public final class LanceDataset implements AutoCloseable {
             MemorySegment text = arena.allocateFrom(filter);
             Status.check(handle.call(dataset -> lance_h.lt_dataset_count_rows(dataset, text, out, error)), error);
             return out.get(JAVA_LONG, 0);
+        }
+    }
+
+    /**
+     * The rows that {@code filter}, an SQL expression such as {@code label < 3}, accepts. Only the columns that it names are
+     * read.
+     *
+     * @throws InvalidArgumentException where it does not parse, or names a column that is not there
+     */
+    public RowSelection select(String filter) {
+        return select(filter, MemorySegment.NULL, 0);
+    }
+
+    /**
+     * The rows of some fragments that {@code filter} accepts.
+     *
+     * @throws NotFoundException for a fragment that this version has not
+     */
+    public RowSelection select(String filter, List<Fragment> fragments) {
+        if (fragments.isEmpty()) {
+            return RowSelection.of(List.of());
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment ids = arena.allocateFrom(
+                    JAVA_LONG, fragments.stream().mapToLong(Fragment::id).toArray());
+            return select(filter, ids, fragments.size());
+        }
+    }
+
+    private RowSelection select(String filter, MemorySegment fragmentIds, long fragmentCount) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
+            MemorySegment text = arena.allocateFrom(filter);
+            MemorySegment out = arena.allocate(ADDRESS);
+            MemorySegment count = arena.allocate(JAVA_LONG);
+            Status.check(
+                    handle.call(dataset ->
+                            lance_h.lt_dataset_select(dataset, text, fragmentIds, fragmentCount, out, count, error)),
+                    error);
+            MemorySegment ranges = out.get(ADDRESS, 0);
+            long length = count.get(JAVA_LONG, 0);
+            try {
+                return RowSelection.of(ranges.reinterpret(length * lt_row_range.sizeof()), length);
+            } finally {
+                lance_h.lt_row_ranges_free(ranges, length);
+            }
         }
     }
 

@@ -11,6 +11,7 @@ import io.lancetorch.bindings.lance.lt_write_options;
 import io.lancetorch.bindings.lance.lt_write_progress;
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.NotFoundException;
+import io.lancetorch.error.UnsupportedException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
@@ -203,7 +204,11 @@ public final class LanceWriter implements AutoCloseable {
             return;
         }
         try (Arena temporary = Arena.ofConfined()) {
-            Status.check(lance_h.lt_writer_write(handle(), batch(temporary), error), error, uri);
+            MemorySegment[] columns = new MemorySegment[builders.length];
+            for (int i = 0; i < columns.length; i++) {
+                columns[i] = builders[i].array(temporary, rows);
+            }
+            Status.check(lance_h.lt_writer_write(handle(), batch(temporary, rows, columns), error), error, uri);
         }
         for (ColumnBuilder builder : builders) {
             builder.clear();
@@ -211,10 +216,52 @@ public final class LanceWriter implements AutoCloseable {
         rows = 0;
     }
 
-    private MemorySegment batch(SegmentAllocator allocator) {
-        MemorySegment children = allocator.allocate(ADDRESS, Math.max(1, builders.length));
-        for (int i = 0; i < builders.length; i++) {
-            children.setAtIndex(ADDRESS, i, builders[i].array(allocator, rows));
+    /**
+     * Adds many rows at once, with all of their values for each column in the schema's order: a {@link Column}, such as a scan
+     * gives, or a {@link MemorySegment} of native memory with values of a fixed width one after the other, also for lists of
+     * fixed size. They are borrowed for the call, and not copied on the Java side.
+     *
+     * @throws InvalidArgumentException for values that do not fit their column; no row is added then
+     * @throws UnsupportedException for memory as a column whose values have no fixed width
+     */
+    public void appendColumns(long count, Object... columns) {
+        handle();
+        if (columns.length != builders.length || count < 0) {
+            throw new InvalidArgumentException(count + " rows of " + columns.length + " columns for the "
+                    + builders.length + " columns " + schema.names() + " of " + uri);
+        }
+        try (Arena temporary = Arena.ofConfined()) {
+            MemorySegment[] arrays = new MemorySegment[columns.length];
+            for (int i = 0; i < columns.length; i++) {
+                arrays[i] = array(schema.fields().get(i), columns[i], count, temporary);
+            }
+            flush();
+            if (count > 0) {
+                Status.check(lance_h.lt_writer_write(handle(), batch(temporary, count, arrays), error), error, uri);
+            }
+        }
+    }
+
+    private static MemorySegment array(Field field, Object values, long count, SegmentAllocator allocator) {
+        return switch (values) {
+            case MemorySegment memory -> DenseColumn.array(field, memory, count, allocator);
+            case Column column
+            when column.length() == count && column.field().typeName().equals(field.typeName()) -> column.array();
+            case Column column ->
+                throw new InvalidArgumentException(
+                        column.length() + " rows of " + column.field().typeName() + " for " + count + " rows of column "
+                                + field.name() + ", " + field.typeName());
+            case null, default ->
+                throw new InvalidArgumentException(
+                        "a " + (values == null ? "null" : values.getClass().getSimpleName())
+                                + " as the values of column " + field.name() + ": give a Column or a MemorySegment");
+        };
+    }
+
+    private MemorySegment batch(SegmentAllocator allocator, long rows, MemorySegment[] columns) {
+        MemorySegment children = allocator.allocate(ADDRESS, Math.max(1, columns.length));
+        for (int i = 0; i < columns.length; i++) {
+            children.setAtIndex(ADDRESS, i, columns[i]);
         }
         MemorySegment batch = ArrowArray.allocate(allocator);
         batch.fill((byte) 0);

@@ -12,6 +12,9 @@ import java.lang.foreign.MemorySegment;
 
 /** Rows as Arrow columns, in Lance's own memory. The caller closes it; columns that were retained live on. */
 public final class RecordBatch implements AutoCloseable {
+    private static final ThreadLocal<MemorySegment> OUT =
+            ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(ADDRESS));
+
     private final Schema schema;
     private final long rows;
     private final Column[] columns;
@@ -26,10 +29,13 @@ public final class RecordBatch implements AutoCloseable {
     static RecordBatch consume(Schema schema, MemorySegment batch, MemorySegment error) {
         Column[] columns = new Column[schema.fields().size()];
         long rows = ArrowArray.length(batch);
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment out = arena.allocate(ADDRESS);
+        MemorySegment out = OUT.get();
+        try {
             for (int i = 0; i < columns.length; i++) {
-                Status.check(lance_h.lt_column_take(batch, i, out, error), error);
+                int status = lance_h.lt_column_take(batch, i, out, error);
+                if (status != 0) {
+                    Status.check(status, error);
+                }
                 columns[i] = new Column(schema.fields().get(i), out.get(JAVA_LONG, 0));
             }
         } catch (RuntimeException e) {

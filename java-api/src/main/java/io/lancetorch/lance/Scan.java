@@ -7,7 +7,6 @@ import io.lancetorch.bindings.Status;
 import io.lancetorch.bindings.lance.ArrowArray;
 import io.lancetorch.bindings.lance.ArrowSchema;
 import io.lancetorch.bindings.lance.lance_h;
-import io.lancetorch.bindings.lance.lt_row_range;
 import io.lancetorch.bindings.lance.lt_scan_options;
 import io.lancetorch.error.CancelledException;
 import io.lancetorch.error.InvalidArgumentException;
@@ -35,6 +34,9 @@ import java.util.concurrent.locks.ReentrantLock;
  * }</pre>
  */
 public final class Scan implements AutoCloseable {
+    /** A thread in native code does not see an interrupt; so often it looks. */
+    private static final int INTERRUPT_MILLIS = 20;
+
     private final Handle handle;
     private final Schema schema;
     private final Arena arena = Arena.ofAuto();
@@ -59,11 +61,14 @@ public final class Scan implements AutoCloseable {
         private final LanceDataset dataset;
         private List<String> columns = List.of();
         private String filter;
-        private List<RowRange> ranges;
+        /** Fragment, begin and end of each range. */
+        private long[] ranges;
+
         private long[] batchEnds;
         private long batchSize = 1024;
         private int readAhead = 4;
         private boolean withRowId;
+        private Access access = Access.AUTO;
 
         Builder(LanceDataset dataset) {
             this.dataset = dataset;
@@ -94,20 +99,46 @@ public final class Scan implements AutoCloseable {
 
         /** These rows in this order. */
         public Builder ranges(List<RowRange> ranges) {
-            this.ranges = List.copyOf(ranges);
+            this.ranges = flat(ranges);
             batchEnds = null;
             return this;
         }
 
+        private static long[] flat(List<RowRange> ranges) {
+            long[] flat = new long[3 * ranges.size()];
+            int at = 0;
+            for (RowRange range : ranges) {
+                flat[at++] = range.fragmentId();
+                flat[at++] = range.begin();
+                flat[at++] = range.end();
+            }
+            return flat;
+        }
+
         /** Each list of ranges as exactly one batch, in place of {@link #batchSize}. Does not go with a filter. */
         public Builder batches(List<List<RowRange>> batches) {
-            ranges = batches.stream().flatMap(List::stream).toList();
-            batchEnds = new long[batches.size()];
+            long[] ends = new long[batches.size()];
             long end = 0;
-            for (int i = 0; i < batchEnds.length; i++) {
+            for (int i = 0; i < ends.length; i++) {
                 end += batches.get(i).size();
-                batchEnds[i] = end;
+                ends[i] = end;
             }
+            return batches(flat(batches.stream().flatMap(List::stream).toList()), ends);
+        }
+
+        /**
+         * As {@link #batches(List)}, for many ranges.
+         *
+         * @param ranges fragment id, begin and end of each
+         * @param ends the number of ranges up to each batch's end; the last is that of all
+         */
+        public Builder batches(long[] ranges, long[] ends) {
+            if (ranges.length % 3 != 0) {
+                throw new InvalidArgumentException(
+                        ranges.length + " numbers are no ranges, each of which is a fragment id, a begin and an end");
+            }
+            this.ranges = ranges;
+            batchEnds = ends;
             return this;
         }
 
@@ -129,6 +160,12 @@ public final class Scan implements AutoCloseable {
             return this;
         }
 
+        /** How to read {@link #batches}; {@link Access#AUTO} unless said. */
+        public Builder access(Access access) {
+            this.access = access;
+            return this;
+        }
+
         /**
          * Starts to read. The caller closes the scan.
          *
@@ -147,27 +184,23 @@ public final class Scan implements AutoCloseable {
                     lt_scan_options.filter(options, arena.allocateFrom(filter));
                 }
                 if (ranges != null) {
-                    MemorySegment array = lt_row_range.allocateArray(Math.max(1, ranges.size()), arena);
-                    for (int i = 0; i < ranges.size(); i++) {
-                        MemorySegment range = lt_row_range.asSlice(array, i);
-                        lt_row_range.fragment_id(range, ranges.get(i).fragmentId());
-                        lt_row_range.begin(range, ranges.get(i).begin());
-                        lt_row_range.end(range, ranges.get(i).end());
-                    }
-                    lt_scan_options.ranges(options, array);
-                    lt_scan_options.range_count(options, ranges.size());
+                    lt_scan_options.ranges(options, longs(ranges, arena));
+                    lt_scan_options.range_count(options, ranges.length / 3);
                 }
                 if (batchEnds != null) {
-                    lt_scan_options.batch_ends(
-                            options,
-                            batchEnds.length == 0
-                                    ? arena.allocate(JAVA_LONG)
-                                    : arena.allocateFrom(JAVA_LONG, batchEnds));
+                    lt_scan_options.batch_ends(options, longs(batchEnds, arena));
                     lt_scan_options.batch_count(options, batchEnds.length);
                 }
                 lt_scan_options.batch_size(options, batchSize);
                 lt_scan_options.read_ahead(options, readAhead);
                 lt_scan_options.with_row_id(options, withRowId ? 1 : 0);
+                lt_scan_options.access(
+                        options,
+                        switch (access) {
+                            case AUTO -> lance_h.LT_ACCESS_AUTO();
+                            case STREAM -> lance_h.LT_ACCESS_STREAM();
+                            case TAKE -> lance_h.LT_ACCESS_TAKE();
+                        });
                 MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
                 MemorySegment out = arena.allocate(ADDRESS);
                 Status.check(
@@ -175,6 +208,11 @@ public final class Scan implements AutoCloseable {
                 return new Scan(dataset.uri(), out.get(JAVA_LONG, 0));
             }
         }
+    }
+
+    /** The values in native memory, which has an address also where there are none. */
+    private static MemorySegment longs(long[] values, Arena arena) {
+        return values.length == 0 ? arena.allocate(JAVA_LONG) : arena.allocateFrom(JAVA_LONG, values);
     }
 
     /** The columns of its batches. */
@@ -185,12 +223,20 @@ public final class Scan implements AutoCloseable {
     /**
      * Waits for the next batch, which the caller closes; null at the end.
      *
-     * @throws CancelledException after {@link #cancel}
+     * @throws CancelledException after {@link #cancel}, and where the thread is interrupted while it waits; the interrupt
+     *     stays set then, and the scan can go on
      */
     public RecordBatch next() {
         reading.lock();
         try {
-            Status.check(handle.call(scan -> lance_h.lt_scan_next(scan, batch, error)), error);
+            int status;
+            do {
+                status = handle.call(scan -> lance_h.lt_scan_poll(scan, INTERRUPT_MILLIS, batch, error));
+                if (status == lance_h.LT_TIMEOUT() && Thread.currentThread().isInterrupted()) {
+                    throw new CancelledException("interrupted while waiting for a batch", null);
+                }
+            } while (status == lance_h.LT_TIMEOUT());
+            Status.check(status, error);
             return ArrowArray.release(batch).address() == 0 ? null : RecordBatch.consume(schema, batch, error);
         } finally {
             reading.unlock();

@@ -51,6 +51,11 @@ public record Schema(List<Field> fields, Map<String, String> metadata) {
         throw new NotFoundException("no column " + name + "; there are " + names());
     }
 
+    /** Whether there is a column of that name. */
+    public boolean contains(String name) {
+        return fields.stream().anyMatch(field -> field.name().equals(name));
+    }
+
     /** The column of that name. */
     public Field field(String name) {
         return fields.get(indexOf(name));

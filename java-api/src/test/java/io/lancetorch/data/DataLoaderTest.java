@@ -10,7 +10,7 @@ import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.NotFoundException;
 import io.lancetorch.error.UnsupportedException;
 import io.lancetorch.lance.Field;
-import io.lancetorch.lance.ImageCodec;
+import io.lancetorch.lance.ImageTransform;
 import io.lancetorch.lance.LanceDataset;
 import io.lancetorch.lance.LanceWriter;
 import io.lancetorch.lance.Schema;
@@ -21,6 +21,7 @@ import io.lancetorch.tensor.TensorScope;
 import io.lancetorch.tensor.Torch;
 import io.lancetorch.testing.LiveHandles;
 import io.lancetorch.testing.TestData;
+import io.lancetorch.testing.TestImages;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -64,17 +65,11 @@ class DataLoaderTest {
                 Field.binary("image"));
         try (var writer = LanceWriter.to(uri, schema).maxRowsPerFile(40).open()) {
             for (int i = 0; i < ROWS; i++) {
-                writer.append((long) i, new float[] {i, i, i, -i}, i % 2 == 0, gray(i));
+                writer.append((long) i, new float[] {i, i, i, -i}, i % 2 == 0, TestImages.gray(i));
             }
             writer.finish();
         }
         dataset = LanceDataset.open(uri);
-    }
-
-    private static byte[] gray(int value) {
-        byte[] pixels = new byte[3 * 16 * 16];
-        Arrays.fill(pixels, (byte) value);
-        return ImageCodec.encodeJpeg(pixels, 16, 16, 95);
     }
 
     @AfterAll
@@ -340,7 +335,7 @@ class DataLoaderTest {
             for (Batch batch : loader) {
                 assertThat(batch.get("image").shape()).containsExactly(batch.rows());
                 assertThat(batch.get("image").toLongs()[0])
-                        .isEqualTo(2L * gray((int) batch.get("id").toLongs()[0]).length);
+                        .isEqualTo(2L * TestImages.gray((int) batch.get("id").toLongs()[0]).length);
             }
         }
     }
@@ -396,7 +391,7 @@ class DataLoaderTest {
                     .maxRowsPerFile(50)
                     .open()) {
                 for (int i = 0; i < 100; i++) {
-                    writer.append((long) i, i == 77 ? bad : gray(i));
+                    writer.append((long) i, i == 77 ? bad : TestImages.gray(i));
                 }
                 writer.finish();
             }

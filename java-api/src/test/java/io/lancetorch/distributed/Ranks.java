@@ -9,11 +9,11 @@ import java.util.List;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 
 /** Ranks as threads of this process, each with a store client, a group and a scope of its own. */
-final class Ranks {
+public final class Ranks {
     private Ranks() {}
 
     @FunctionalInterface
-    interface Body<T> {
+    public interface Body<T> {
         T run(ProcessGroup group) throws Exception;
     }
 
@@ -24,7 +24,7 @@ final class Ranks {
     }
 
     /** What each rank's body returned or threw, in order of rank. */
-    static List<Object> outcomes(int worldSize, Duration timeout, Body<?> body) throws InterruptedException {
+    public static List<Object> outcomes(int worldSize, Duration timeout, Body<?> body) throws InterruptedException {
         var outcomes = new AtomicReferenceArray<Object>(worldSize);
         try (Store server = Store.tcp("127.0.0.1", 0, true, worldSize, timeout)) {
             List<Thread> threads = new ArrayList<>();
@@ -52,7 +52,7 @@ final class Ranks {
     }
 
     /** As {@link #outcomes}, where no rank may throw. */
-    static <T> List<T> run(int worldSize, Class<T> type, Body<T> body) throws InterruptedException {
+    public static <T> List<T> run(int worldSize, Class<T> type, Body<T> body) throws InterruptedException {
         List<T> results = new ArrayList<>();
         for (Object outcome : outcomes(worldSize, Duration.ofSeconds(30), body)) {
             if (outcome instanceof Throwable thrown) {

@@ -48,12 +48,15 @@ class PythonInteropTest {
                         assertThat(vectors.toFloats()[4 * i + 3]).isEqualTo((4 * row + 3) / 2f);
                         assertThat(flags.toLongs()[i]).isEqualTo(row % 3 == 0 ? 1 : 0);
                     }
-                    var options = new ImageCodec.Options(8, 8, ImageCodec.Pixel.UINT8, false, 0);
+                    var decoder = new ImageDecoder(ImageTransform.resize(8, 8).uint8(), 0);
                     try (Arena arena = Arena.ofConfined()) {
-                        MemorySegment pixels = arena.allocate(options.imageBytes() * batch.rows());
-                        ImageCodec.decode(batch.column("image"), 0, batch.rows(), options, pixels);
+                        MemorySegment pixels =
+                                arena.allocate(decoder.transform().imageBytes() * batch.rows());
+                        decoder.decode(batch.column("image"), 0, batch.rows(), pixels);
                         for (int i = 0; i < batch.rows(); i++) {
-                            int red = pixels.get(JAVA_BYTE, i * options.imageBytes()) & 0xff;
+                            int red = pixels.get(
+                                            JAVA_BYTE, i * decoder.transform().imageBytes())
+                                    & 0xff;
                             assertThat(red)
                                     .isBetween(
                                             20 * (row - (int) batch.rows() + i) - 4,

@@ -3,7 +3,8 @@ package io.lancetorch.jmh;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 
 import io.lancetorch.lance.Column;
-import io.lancetorch.lance.ImageCodec;
+import io.lancetorch.lance.ImageDecoder;
+import io.lancetorch.lance.ImageTransform;
 import io.lancetorch.lance.LanceDataset;
 import io.lancetorch.lance.RecordBatch;
 import java.awt.Graphics2D;
@@ -55,13 +56,12 @@ public class DecodeBenchmark {
     @State(Scope.Thread)
     public static class Input {
         private final Arena arena = Arena.ofConfined();
-        private final ImageCodec.Options options =
-                new ImageCodec.Options(SIDE, SIDE, ImageCodec.Pixel.FLOAT32, false, 0);
+        private final ImageDecoder decoder = new ImageDecoder(ImageTransform.resize(SIDE, SIDE), 0);
         private LanceDataset dataset;
         private RecordBatch records;
         private Column column;
         private final byte[][] jpegs = new byte[Inputs.PHOTOS][];
-        private final ImageCodec.Options[] ownSizes = new ImageCodec.Options[Inputs.PHOTOS];
+        private final ImageDecoder[] ownSizes = new ImageDecoder[Inputs.PHOTOS];
         private MemorySegment batch;
         private MemorySegment image;
         private float[] heapBatch;
@@ -80,11 +80,13 @@ public class DecodeBenchmark {
             for (int i = 0; i < Inputs.PHOTOS; i++) {
                 jpegs[i] = column.bytes(i).toArray(JAVA_BYTE);
                 BufferedImage decoded = ImageIO.read(new ByteArrayInputStream(jpegs[i]));
-                ownSizes[i] = new ImageCodec.Options(
-                        decoded.getHeight(), decoded.getWidth(), ImageCodec.Pixel.UINT8, false, 0);
-                largest = Math.max(largest, ownSizes[i].imageBytes());
+                ownSizes[i] = new ImageDecoder(
+                        ImageTransform.resize(decoded.getHeight(), decoded.getWidth())
+                                .uint8(),
+                        0);
+                largest = Math.max(largest, ownSizes[i].transform().imageBytes());
             }
-            batch = arena.allocate(Inputs.PHOTOS * options.imageBytes(), 64);
+            batch = arena.allocate(Inputs.PHOTOS * decoder.transform().imageBytes(), 64);
             image = arena.allocate(largest, 64);
             heapBatch = new float[Inputs.PHOTOS * 3 * SIDE * SIDE];
         }
@@ -100,7 +102,7 @@ public class DecodeBenchmark {
     @Benchmark
     @OperationsPerInvocation(Inputs.PHOTOS)
     public void lancetorch(Input input) {
-        ImageCodec.decode(input.column, 0, Inputs.PHOTOS, input.options, input.batch);
+        input.decoder.decode(input.column, 0, Inputs.PHOTOS, input.batch);
     }
 
     @Benchmark
@@ -128,7 +130,7 @@ public class DecodeBenchmark {
     @OperationsPerInvocation(Inputs.PHOTOS)
     public void decodeOnly(Input input) {
         for (int i = 0; i < Inputs.PHOTOS; i++) {
-            ImageCodec.decode(input.column, i, 1, input.ownSizes[i], input.image);
+            input.ownSizes[i].decode(input.column, i, 1, input.image);
         }
     }
 }

@@ -8,6 +8,8 @@ import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.LanceTorchException;
 import io.lancetorch.lance.Field;
 import io.lancetorch.lance.ImageCodec;
+import io.lancetorch.lance.ImageDecoder;
+import io.lancetorch.lance.ImageTransform;
 import io.lancetorch.lance.LanceDataset;
 import io.lancetorch.lance.LanceWriter;
 import io.lancetorch.lance.RecordBatch;
@@ -18,11 +20,13 @@ import io.lancetorch.testing.TestData;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -31,7 +35,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Against what Pillow and torchvision made of the same images: src/test/python/make_fixtures.py. */
-class ImageTransformTest {
+class ImageLoadingTest {
     @TempDir
     private Path folder;
 
@@ -129,7 +133,7 @@ class ImageTransformTest {
 
     @Test
     void imageLargerThanAllowedIsRefusedBeforeItIsDecoded() throws IOException {
-        var limited = new ImageTransform(8, 8, ImageCodec.Pixel.FLOAT32, false, 1000);
+        var limited = ImageTransform.resize(8, 8).maxPixels(1000);
         byte[] photograph = image("dress.jpg");
         assertThatThrownBy(() -> load(List.of(photograph), limited))
                 .isInstanceOf(CorruptDataException.class)
@@ -168,22 +172,31 @@ class ImageTransformTest {
             }
             writer.finish();
         }
-        var options = new ImageCodec.Options(16, 16, ImageCodec.Pixel.UINT8, true, 1 << 20);
+        List<ImageDecoder> decoders = Stream.of(
+                        ImageTransform.resize(16, 16),
+                        ImageTransform.resize(16, 16).applyOrientation().fast(),
+                        ImageTransform.centerCrop(20, 16, 12),
+                        ImageTransform.randomResizedCrop(16, 16).flip(0.5).fast())
+                .map(transform -> new ImageDecoder(transform.uint8().maxPixels(1 << 20), 7))
+                .toList();
         int refused = 0;
         try (var dataset = LanceDataset.open(uri);
                 RecordBatch batch =
                         dataset.take(java.util.stream.LongStream.range(0, count).toArray());
                 Arena arena = Arena.ofConfined()) {
-            var pixels = arena.allocate(options.imageBytes());
-            for (int i = 0; i < count; i++) {
-                try {
-                    ImageCodec.decode(batch.column("image"), i, 1, options, pixels);
-                } catch (LanceTorchException e) {
-                    refused++;
+            var pixels = arena.allocate(3 * 16 * 16);
+            var keys = arena.allocate(8);
+            for (ImageDecoder decoder : decoders) {
+                for (int i = 0; i < count; i++) {
+                    try {
+                        decoder.decode(batch.column("image"), i, 1, keys, MemorySegment.NULL, pixels);
+                    } catch (LanceTorchException e) {
+                        refused++;
+                    }
                 }
             }
         }
-        assertThat(refused).isBetween(20, count);
+        assertThat(refused).isBetween(20 * decoders.size(), count * decoders.size());
     }
 
     @Test
@@ -199,7 +212,8 @@ class ImageTransformTest {
             }
         }
         byte[] jpeg = ImageCodec.encodeJpeg(pixels, height, width, 100);
-        float[] decoded = load(List.of(jpeg), new ImageTransform(height, width, ImageCodec.Pixel.UINT8, false, 0));
+        float[] decoded =
+                load(List.of(jpeg), ImageTransform.resize(height, width).uint8());
         for (int y = 0; y < height; y++) {
             for (int x = 0; x < width; x++) {
                 assertThat(decoded[y * width + x]).isBetween(8 * x - 12f, 8 * x + 12f);
@@ -219,17 +233,16 @@ class ImageTransformTest {
             writer.append((Object) image("tiny.jpg"));
             writer.finish();
         }
-        var options = new ImageCodec.Options(8, 8, ImageCodec.Pixel.UINT8, false, 0);
+        var decoder = new ImageDecoder(ImageTransform.resize(8, 8).uint8(), 0);
         try (var dataset = LanceDataset.open(uri);
                 RecordBatch batch = dataset.take(new long[] {0});
                 Arena arena = Arena.ofConfined()) {
-            var pixels = arena.allocate(options.imageBytes());
+            var pixels = arena.allocate(3 * 8 * 8);
             var column = batch.column("image");
-            assertThatThrownBy(() -> ImageCodec.decode(column, 0, 1, options, pixels.asSlice(1)))
+            assertThatThrownBy(() -> decoder.decode(column, 0, 1, pixels.asSlice(1)))
                     .isInstanceOf(InvalidArgumentException.class);
-            assertThatThrownBy(() -> ImageCodec.decode(column, 0, 2, options, pixels))
-                    .isInstanceOf(InvalidArgumentException.class);
-            assertThatThrownBy(() -> ImageCodec.decode(column, -1, 1, options, pixels))
+            assertThatThrownBy(() -> decoder.decode(column, 0, 2, pixels)).isInstanceOf(InvalidArgumentException.class);
+            assertThatThrownBy(() -> decoder.decode(column, -1, 1, pixels))
                     .isInstanceOf(InvalidArgumentException.class);
         }
     }

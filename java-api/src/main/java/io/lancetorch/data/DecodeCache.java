@@ -1,0 +1,374 @@
+package io.lancetorch.data;
+
+import io.lancetorch.error.InvalidArgumentException;
+import io.lancetorch.error.NotFoundException;
+import io.lancetorch.error.UnsupportedException;
+import io.lancetorch.lance.Column;
+import io.lancetorch.lance.Field;
+import io.lancetorch.lance.ImageTransform;
+import io.lancetorch.lance.LanceDataset;
+import io.lancetorch.lance.LanceWriter;
+import io.lancetorch.lance.RecordBatch;
+import io.lancetorch.lance.Scan;
+import io.lancetorch.lance.Schema;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * Decoded images of a dataset, as bytes, in a Lance dataset of their own: a column with each row's position in the source, and
+ * one of {@code 3 * height * width} bytes for each image column. Ranks append to it on their own account, and read what all of
+ * them have written. One iteration at a time adds rows; 8 bytes of heap are used for each row of the source.
+ */
+final class DecodeCache implements AutoCloseable {
+    private static final String POSITION = "source_row";
+    private static final String CONTENT = "lancetorch.cache";
+    private static final long MAX_FILE_BYTES = 1L << 30;
+
+    private final String uri;
+    private final Map<String, String> storageOptions;
+    private final LanceDataset source;
+    private final Map<String, ImageTransform> images;
+    private final Schema schema;
+    private final RowPositions positions;
+    private LanceDataset dataset;
+    /** For each row of the source: where it is in the cache, counted from 1; 0 where it is not. */
+    private long[] places;
+
+    private boolean adding;
+
+    private DecodeCache(
+            String uri, Map<String, String> storageOptions, LanceDataset source, Map<String, ImageTransform> images) {
+        this.uri = uri;
+        this.storageOptions = storageOptions;
+        this.source = source;
+        this.images = new TreeMap<>(images);
+        positions = new RowPositions(source.fragments());
+        List<Field> fields = new ArrayList<>(List.of(Field.int64(POSITION)));
+        this.images.forEach((column, transform) -> fields.add(Field.fixedSizeList(
+                column, Field.uint8("item"), Math.toIntExact(transform.uint8().imageBytes()))));
+        schema = new Schema(fields, Map.of(CONTENT, content()));
+    }
+
+    /** Beside the dataset, and named after it. */
+    static String defaultUri(LanceDataset dataset) {
+        String uri = dataset.uri();
+        while (uri.endsWith("/")) {
+            uri = uri.substring(0, uri.length() - 1);
+        }
+        return (uri.endsWith(".lance") ? uri.substring(0, uri.length() - 6) : uri) + ".cache.lance";
+    }
+
+    /** What the cached bytes depend on, in words. */
+    private String content() {
+        var text = new StringBuilder("version " + source.version() + " of " + positions.total() + " rows");
+        images.forEach((column, transform) ->
+                text.append(", ").append(column).append(' ').append(transform.uint8()));
+        return text.toString();
+    }
+
+    /** Opens the cache, or makes an empty one. */
+    static DecodeCache open(
+            String uri, Map<String, String> storageOptions, LanceDataset source, Map<String, ImageTransform> images) {
+        if (images.isEmpty()) {
+            throw new InvalidArgumentException("a cache of decoded images, but no column is an image(...)");
+        }
+        images.forEach((column, transform) -> {
+            if (transform.isRandom()) {
+                throw new UnsupportedException("column " + column + " has the transform " + transform
+                        + ", which gives other pixels each epoch: only what is the same each epoch can be cached");
+            }
+        });
+        var cache = new DecodeCache(uri, storageOptions, source, images);
+        cache.openOrCreate();
+        String found = cache.dataset.schema().metadata().get(CONTENT);
+        if (!cache.content().equals(found)) {
+            cache.close();
+            throw new InvalidArgumentException("the cache " + uri + " holds "
+                    + (found == null ? "something else than decoded images" : found) + ", but needed is "
+                    + cache.content() + ": remove it, or name another place");
+        }
+        try {
+            cache.index();
+        } catch (RuntimeException e) {
+            cache.close();
+            throw e;
+        }
+        return cache;
+    }
+
+    private void openOrCreate() {
+        try {
+            dataset = LanceDataset.open(uri, storageOptions);
+            return;
+        } catch (NotFoundException e) {
+            // Made below.
+        }
+        try (LanceWriter writer = writer(LanceWriter.Mode.CREATE)) {
+            writer.finish();
+        } catch (RuntimeException e) {
+            // Another rank may have made it meanwhile; if none has, opening it says what is wrong.
+            try {
+                dataset = LanceDataset.open(uri, storageOptions);
+                return;
+            } catch (RuntimeException _) {
+                throw e;
+            }
+        }
+        dataset = LanceDataset.open(uri, storageOptions);
+    }
+
+    private LanceWriter writer(LanceWriter.Mode mode) {
+        long rowBytes = images.values().stream()
+                .mapToLong(transform -> transform.uint8().imageBytes())
+                .sum();
+        return LanceWriter.to(uri, schema)
+                .mode(mode)
+                .storageOptions(storageOptions)
+                .maxRowsPerFile(Math.max(1, MAX_FILE_BYTES / rowBytes))
+                .open();
+    }
+
+    private void index() {
+        places = new long[Math.toIntExact(positions.total())];
+        long place = 0;
+        try (Scan scan = dataset.scan().columns(POSITION).batchSize(1 << 16).open()) {
+            while (true) {
+                try (RecordBatch batch = scan.next()) {
+                    if (batch == null) {
+                        return;
+                    }
+                    Column column = batch.column(0);
+                    for (long row = 0; row < batch.rows(); row++) {
+                        long position = column.integer(row);
+                        if (position < 0 || position >= places.length) {
+                            throw new InvalidArgumentException("the cache " + uri + " has row " + position
+                                    + " of a dataset of " + places.length + " rows: remove it");
+                        }
+                        places[(int) position] = ++place;
+                    }
+                }
+            }
+        }
+    }
+
+    /** Starts an epoch: what is in the cache now, and what will be added to it. */
+    synchronized Epoch begin(Plan plan) {
+        LanceDataset latest = LanceDataset.open(uri, storageOptions);
+        if (latest.version() != dataset.version()) {
+            dataset.close();
+            dataset = latest;
+            index();
+        } else {
+            latest.close();
+        }
+        boolean adds = !adding;
+        adding = true;
+        return new Epoch(plan, adds);
+    }
+
+    private synchronized void ended() {
+        adding = false;
+    }
+
+    @Override
+    public synchronized void close() {
+        dataset.close();
+    }
+
+    /** Opens scans of the source, whose batches are steps. */
+    @FunctionalInterface
+    interface SourceScan {
+        Scan open(List<String> columns, Plan steps, int readAhead);
+    }
+
+    /** One epoch of a plan. */
+    final class Epoch {
+        private final Plan plan;
+        private final boolean adds;
+        private final boolean[] cached;
+        private final LanceDataset version = dataset;
+        private final RowPositions versionPositions = new RowPositions(version.fragments());
+        private final BitSet kept = new BitSet();
+        private LanceWriter writer;
+
+        private Epoch(Plan plan, boolean adds) {
+            this.plan = plan;
+            this.adds = adds;
+            cached = new boolean[plan.steps()];
+            for (int step = 0; step < cached.length; step++) {
+                int at = step;
+                cached[at] = true;
+                plan.forEachRow(step, (_, key) -> cached[at] &= places[(int) positions.of(key)] != 0);
+            }
+        }
+
+        /** A column that tells whether a step's rows come from the cache. */
+        String column() {
+            return images.keySet().iterator().next();
+        }
+
+        /** The rows of all steps, from the cache and from the source. */
+        StepSource source(SourceScan scan, List<String> columns, boolean withRowId, int readAhead) {
+            var decodedSteps = new Plan.Builder();
+            var otherSteps = new Plan.Builder();
+            var encodedSteps = new Plan.Builder();
+            for (int step = 0; step < cached.length; step++) {
+                if (cached[step]) {
+                    plan.forEachRow(step, (_, key) -> addCached(key, decodedSteps));
+                    decodedSteps.endStep(plan.validRows(step));
+                    otherSteps.addStep(plan, step);
+                } else {
+                    encodedSteps.addStep(plan, step);
+                }
+            }
+            Plan decoded = decodedSteps.build();
+            Plan encoded = encodedSteps.build();
+            List<String> otherColumns = columns.stream()
+                    .filter(column -> !images.containsKey(column))
+                    .toList();
+            List<Scan> open = new ArrayList<>();
+            try {
+                Scan fromSource = encoded.steps() == 0 ? null : add(open, scan.open(columns, encoded, readAhead));
+                Scan beside = decoded.steps() == 0 || otherColumns.isEmpty() && !withRowId
+                        ? null
+                        : add(open, scan.open(otherColumns, otherSteps.build(), readAhead));
+                Scan fromCache = decoded.steps() == 0
+                        ? null
+                        : add(
+                                open,
+                                decoded.scan(version.scan())
+                                        .columns(List.copyOf(images.keySet()))
+                                        .readAhead(readAhead)
+                                        .open());
+                return new CachedSource(cached, fromSource, beside, fromCache);
+            } catch (RuntimeException e) {
+                open.forEach(Scan::close);
+                throw e;
+            }
+        }
+
+        private static Scan add(List<Scan> open, Scan scan) {
+            open.add(scan);
+            return scan;
+        }
+
+        /** Adds the place of a row in the cache. */
+        private void addCached(long key, Plan.Builder steps) {
+            long place = places[(int) positions.of(key)] - 1;
+            versionPositions.add(place, place + 1, steps);
+        }
+
+        /**
+         * Adds the rows of a step that are valid and new. {@code pixels}: the bytes of each of {@code names}, null where it is
+         * no image. Any thread.
+         */
+        void keep(int step, boolean[] bad, String[] names, MemorySegment[] pixels) {
+            if (!adds) {
+                return;
+            }
+            synchronized (this) {
+                int rows = plan.rows(step);
+                long[] of = new long[rows];
+                boolean[] isNew = new boolean[rows];
+                int valid = plan.validRows(step);
+                plan.forEachRow(step, (row, key) -> {
+                    of[row] = positions.of(key);
+                    isNew[row] = row < valid
+                            && (bad == null || !bad[row])
+                            && places[(int) of[row]] == 0
+                            && !kept.get((int) of[row]);
+                    if (isNew[row]) {
+                        kept.set((int) of[row]);
+                    }
+                });
+                for (int first = 0; first < rows; ) {
+                    int end = first;
+                    while (end < rows && isNew[end]) {
+                        end++;
+                    }
+                    if (end > first) {
+                        append(of, first, end, names, pixels);
+                    }
+                    first = Math.max(end, first + 1);
+                }
+            }
+        }
+
+        private void append(long[] of, int first, int end, String[] names, MemorySegment[] pixels) {
+            if (writer == null) {
+                writer = writer(LanceWriter.Mode.APPEND);
+            }
+            try (Arena arena = Arena.ofConfined()) {
+                Object[] columns = new Object[1 + images.size()];
+                columns[0] = arena.allocateFrom(ValueLayout.JAVA_LONG, Arrays.copyOfRange(of, first, end));
+                int index = 1;
+                for (Map.Entry<String, ImageTransform> image : images.entrySet()) {
+                    long size = image.getValue().uint8().imageBytes();
+                    MemorySegment all = pixels[Arrays.asList(names).indexOf(image.getKey())];
+                    columns[index++] = all.asSlice(first * size, (end - first) * size);
+                }
+                writer.appendColumns(end - first, columns);
+            }
+        }
+
+        /** Ends the epoch; what it added is kept where it was read to its end, {@code whole}. A second call does nothing. */
+        synchronized void end(boolean whole) {
+            if (adds) {
+                ended();
+            }
+            LanceWriter given = writer;
+            writer = null;
+            if (given != null) {
+                try (given) {
+                    if (whole) {
+                        given.finish();
+                    }
+                }
+            }
+        }
+    }
+
+    /** Reads each step from where it is. */
+    private record CachedSource(boolean[] cached, Scan fromSource, Scan beside, Scan fromCache) implements StepSource {
+        @Override
+        public StepRecords read(int step) {
+            if (!cached[step]) {
+                return new StepRecords(fromSource.next());
+            }
+            RecordBatch others = beside == null ? null : beside.next();
+            try {
+                return new StepRecords(others, fromCache.next());
+            } catch (RuntimeException e) {
+                if (others != null) {
+                    others.close();
+                }
+                throw e;
+            }
+        }
+
+        private void each(java.util.function.Consumer<Scan> action) {
+            for (Scan scan : new Scan[] {fromSource, beside, fromCache}) {
+                if (scan != null) {
+                    action.accept(scan);
+                }
+            }
+        }
+
+        @Override
+        public void cancel() {
+            each(Scan::cancel);
+        }
+
+        @Override
+        public void close() {
+            each(Scan::close);
+        }
+    }
+}
