@@ -130,7 +130,7 @@ static void make_batch(hand_made* made) {
 /* ---- The tests ------------------------------------------------------------------------------------------------------ */
 
 static void nothing_is_alive(void) {
-  for (int32_t kind = LT_LANCE_DATASET; kind <= LT_LANCE_STREAM; kind++) CHECK(lt_lance_live_handles(kind) == 0);
+  for (int32_t kind = LT_LANCE_DATASET; kind <= LT_LANCE_BLOB; kind++) CHECK(lt_lance_live_handles(kind) == 0);
   CHECK(lt_lance_live_handles(99) == -1);
   CHECK(lt_lance_live_bytes() == 0);
 }
@@ -292,6 +292,121 @@ static void taking(const char* uri) {
   nothing_is_alive();
 }
 
+static void selecting(const char* uri) {
+  lt_dataset* dataset = NULL;
+  OK(lt_dataset_open(uri, NULL, 0, 1, NULL, &dataset, &err));
+  lt_fragment fragments[3];
+  int64_t count = 0;
+  OK(lt_dataset_fragments(dataset, fragments, 3, &count, &err));
+  lt_row_range* ranges = NULL;
+  /* labels are 0 1 2 0 1 2 ..., 20 to a fragment */
+  OK(lt_dataset_select(dataset, "label >= 1", NULL, 0, &ranges, &count, &err));
+  REQUIRE(count == 3 * 7 && ranges != NULL);
+  CHECK(ranges[0].fragment_id == fragments[0].id && ranges[0].begin == 1 && ranges[0].end == 3);
+  CHECK(ranges[20].fragment_id == fragments[2].id && ranges[20].begin == 19 && ranges[20].end == 20);
+
+  /* what was selected, all of it one batch, by each way to read */
+  for (int32_t access = LT_ACCESS_AUTO; access <= LT_ACCESS_TAKE; access++) {
+    lt_scan_options options = {.ranges = ranges,
+                               .range_count = count,
+                               .batch_ends = &count,
+                               .batch_count = 1,
+                               .read_ahead = 1,
+                               .access = access};
+    lt_scan* scan = NULL;
+    OK(lt_dataset_scan(dataset, &options, &scan, &err));
+    struct ArrowArray batch;
+    OK(lt_scan_next(scan, &batch, &err));
+    REQUIRE(batch.length == 3 * 13);
+    const struct ArrowArray* labels = batch.children[1];
+    const int64_t* values = (const int64_t*)labels->buffers[1] + labels->offset;
+    for (int64_t i = 0; i < batch.length; i++) CHECK(values[i] == i % 13 % 2 + 1);
+    batch.release(&batch);
+    lt_scan_close(scan);
+  }
+  lt_row_ranges_free(ranges, count);
+
+  OK(lt_dataset_select(dataset, "label >= 1", &fragments[1].id, 1, &ranges, &count, &err));
+  CHECK(count == 7 && ranges[0].fragment_id == fragments[1].id);
+  lt_row_ranges_free(ranges, count);
+  OK(lt_dataset_select(dataset, "label > 5", NULL, 0, &ranges, &count, &err));
+  CHECK(count == 0 && ranges == NULL);
+  lt_row_ranges_free(NULL, 0);
+  const uint64_t nowhere = 99;
+  FAILS(LT_NOT_FOUND, lt_dataset_select(dataset, "label > 5", &nowhere, 1, &ranges, &count, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_dataset_select(dataset, "label >", NULL, 0, &ranges, &count, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_dataset_select(dataset, NULL, NULL, 0, &ranges, &count, &err));
+  lt_dataset_close(dataset);
+  nothing_is_alive();
+}
+
+static void blobs(const char* uri) {
+  /* rows of 3, no and 5 bytes, and a null */
+  const int64_t offsets[] = {0, 3, 3, 8, 8};
+  const uint8_t validity = 0x07;
+  const void* buffers[] = {&validity, offsets, "abcdefgh"};
+  const void* none[] = {NULL};
+  struct ArrowArray column = {
+      .length = 4, .null_count = 1, .n_buffers = 3, .buffers = buffers, .release = release_counted};
+  struct ArrowArray* columns[] = {&column};
+  struct ArrowArray batch = {
+      .length = 4, .n_buffers = 1, .buffers = none, .n_children = 1, .children = columns, .release = release_counted};
+  char metadata[64], *at = metadata;
+  const char *key = "lance-encoding:blob", *value = "true";
+  int32_t pairs = 1, size = (int32_t)strlen(key);
+  memcpy(at, &pairs, 4), at += 4;
+  memcpy(at, &size, 4), at += 4;
+  memcpy(at, key, strlen(key)), at += strlen(key);
+  size = (int32_t)strlen(value);
+  memcpy(at, &size, 4), at += 4;
+  memcpy(at, value, strlen(value));
+  struct ArrowSchema field = {.format = "Z",
+                              .name = "blob",
+                              .metadata = metadata,
+                              .flags = ARROW_FLAG_NULLABLE,
+                              .release = release_static_schema};
+  struct ArrowSchema* fields[] = {&field};
+  struct ArrowSchema schema = {
+      .format = "+s", .name = "", .n_children = 1, .children = fields, .release = release_static_schema};
+  lt_write_options options = {.mode = LT_WRITE_CREATE};
+  lt_writer* writer = NULL;
+  OK(lt_writer_open(uri, &schema, &options, &writer, &err));
+  OK(lt_writer_write(writer, &batch, &err));
+  OK(lt_writer_finish(writer, NULL, &err));
+
+  lt_dataset* dataset = NULL;
+  OK(lt_dataset_open(uri, NULL, 0, 0, NULL, &dataset, &err));
+  const int64_t rows[] = {2, 3, 1, 2};
+  lt_blob* opened[4];
+  OK(lt_dataset_blobs(dataset, "blob", rows, 4, opened, &err));
+  CHECK(lt_lance_live_handles(LT_LANCE_BLOB) == 3);
+  lt_dataset_close(dataset);
+  CHECK(opened[1] == NULL);
+  uint64_t bytes = 0;
+  OK(lt_blob_size(opened[0], &bytes, &err));
+  CHECK(bytes == 5);
+  OK(lt_blob_size(opened[2], &bytes, &err));
+  CHECK(bytes == 0);
+  char read[8];
+  int64_t count = -1;
+  OK(lt_blob_read(opened[3], 3, read, sizeof read, &count, &err));
+  CHECK(count == 2 && memcmp(read, "gh", 2) == 0);
+  OK(lt_blob_read(opened[3], 5, read, sizeof read, &count, &err));
+  CHECK(count == 0);
+  FAILS(LT_INVALID_ARGUMENT, lt_blob_read(opened[3], 0, NULL, 1, &count, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_blob_read(NULL, 0, read, 1, &count, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_blob_size(NULL, &bytes, &err));
+  for (int i = 0; i < 4; i++) lt_blob_close(opened[i]);
+
+  OK(lt_dataset_open(uri, NULL, 0, 0, NULL, &dataset, &err));
+  const int64_t wrong[] = {0, 4};
+  FAILS(LT_INVALID_ARGUMENT, lt_dataset_blobs(dataset, "blob", wrong, 2, opened, &err));
+  CHECK(err.detail == 1);
+  FAILS(LT_NOT_FOUND, lt_dataset_blobs(dataset, "nothing", rows, 1, opened, &err));
+  lt_dataset_close(dataset);
+  nothing_is_alive();
+}
+
 static void decoding(const char* uri) {
   lt_dataset* dataset = NULL;
   OK(lt_dataset_open(uri, NULL, 0, 0, NULL, &dataset, &err));
@@ -445,9 +560,10 @@ static void unpacking(void) {
 int main(void) {
   char folder[] = "/tmp/lance_c_test_XXXXXX";
   REQUIRE(mkdtemp(folder) != NULL);
-  char uri[64], other[64], command[64];
+  char uri[64], other[64], third[64], command[64];
   snprintf(uri, sizeof uri, "%s/a.lance", folder);
   snprintf(other, sizeof other, "%s/b.lance", folder);
+  snprintf(third, sizeof third, "%s/c.lance", folder);
 
   CHECK(lt_lance_version() != NULL && strlen(lt_lance_version()) > 0);
   OK(lt_lance_set_threads(2, &err));
@@ -465,6 +581,8 @@ int main(void) {
   writing(uri, &made);
   reading(uri);
   taking(uri);
+  selecting(uri);
+  blobs(third);
   decoding(uri);
   streaming(uri, other);
   unpacking();

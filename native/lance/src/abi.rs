@@ -68,6 +68,7 @@ pub struct LtScanOptions {
     pub batch_size: i64,
     pub read_ahead: i32,
     pub with_row_id: i32,
+    pub access: i32,
 }
 
 /// `lt_image_options` of lance.h.

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::ffi::c_char;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::{DataType, Field};
 use arrow::ffi::FFI_ArrowSchema;
@@ -12,6 +12,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use lance::Dataset;
 use lance::dataset::ROW_ID;
 use lance::dataset::builder::DatasetBuilder;
+use lance::dataset::fragment::FileFragment;
 use lance::datatypes::Schema;
 use tokio::sync::OnceCell;
 
@@ -22,6 +23,7 @@ use crate::error::{
     Code, Failure, Result, Stage, decoding, from_arrow, from_lance, guard, guard_void,
 };
 use crate::live::{Counted, Kind};
+use crate::rows::RowReader;
 use crate::runtime::block_on;
 
 /// `lt_dataset` of lance.h.
@@ -35,14 +37,24 @@ pub struct Shared {
     pub dataset: Arc<Dataset>,
     pub uri: String,
     fragments: OnceCell<Fragments>,
+    /// Those used last, the latest at the end.
+    row_readers: Mutex<Vec<(RowColumns, Arc<RowReader>)>>,
 }
 
 /// The fragments in order, and where to find each by its id.
 pub struct Fragments {
     pub list: Vec<LtFragment>,
+    /// For each of the list the rows of the dataset before it.
+    pub starts: Vec<u64>,
     pub by_id: HashMap<u64, usize>,
     pub rows: u64,
 }
+
+/// Columns, or all of them, and whether there is a row id.
+type RowColumns = (Option<Vec<String>>, bool);
+
+/// Sets of columns for which a dataset keeps its readers of rows open.
+const ROW_READERS: usize = 8;
 
 impl Shared {
     pub fn new(dataset: Dataset, uri: &str) -> Self {
@@ -50,6 +62,7 @@ impl Shared {
             dataset: Arc::new(dataset),
             uri: uri.to_string(),
             fragments: OnceCell::new(),
+            row_readers: Mutex::default(),
         }
     }
 
@@ -72,10 +85,89 @@ impl Shared {
                     .await
                     .map_err(|e: lance::Error| self.failed(&e, Stage::Read, "counting the rows"))?;
                 let by_id = list.iter().enumerate().map(|(i, f)| (f.id, i)).collect();
-                let rows = list.iter().map(|f| f.rows).sum();
-                Ok(Fragments { list, by_id, rows })
+                let mut rows = 0;
+                let starts = list.iter().map(|f| {
+                    rows += f.rows;
+                    rows - f.rows
+                });
+                Ok(Fragments {
+                    starts: starts.collect(),
+                    list,
+                    by_id,
+                    rows,
+                })
             })
             .await
+    }
+
+    /// Lance's own view of a fragment.
+    pub fn fragment(&self, id: u64) -> Result<FileFragment> {
+        self.dataset.get_fragment(id as usize).ok_or_else(|| {
+            Failure::new(
+                Code::NotFound,
+                format!(
+                    "there is no fragment {id} in version {} of '{}', which has {} fragments",
+                    self.dataset.version_id(),
+                    self.uri,
+                    self.dataset.fragments().len()
+                ),
+            )
+        })
+    }
+
+    /// The deleted rows of a fragment by their place in its files, ascending.
+    pub async fn deleted_rows(&self, fragment: &FileFragment) -> Result<Arc<Vec<u64>>> {
+        let vector = fragment.get_deletion_vector().await.map_err(|e| {
+            let what = format!("reading the deletions of fragment {}", fragment.id());
+            self.failed(&e, Stage::Read, &what)
+        })?;
+        Ok(Arc::new(vector.map_or_else(Vec::new, |v| {
+            v.to_sorted_iter().map(u64::from).collect()
+        })))
+    }
+
+    /// The version of the files' format, such as "2.1".
+    pub fn file_format(&self) -> String {
+        // The enum is lance-file's, which is no dependency of ours for one name.
+        let format = &self.dataset.manifest().data_storage_format;
+        format.lance_file_format().to_string()
+    }
+
+    /// Whether the files are of Lance's first format, which reads no lists of ranges.
+    pub fn is_legacy(&self) -> bool {
+        self.file_format() == "0.1"
+    }
+
+    /// A reader of these columns of any rows, which is kept for the next time.
+    pub async fn row_reader(
+        &self,
+        columns: Option<Vec<String>>,
+        with_row_id: bool,
+    ) -> Result<Arc<RowReader>> {
+        let key = (columns, with_row_id);
+        let known = || {
+            self.row_readers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        {
+            let mut known = known();
+            if let Some(at) = known.iter().position(|(has, _)| *has == key) {
+                known[at..].rotate_left(1);
+                return Ok(known[known.len() - 1].1.clone());
+            }
+        }
+        let projection = self.project(key.0.as_deref())?;
+        if projection.fields.is_empty() && !with_row_id {
+            return Err(no_columns());
+        }
+        let reader = Arc::new(RowReader::new(self, projection, with_row_id).await?);
+        let mut known = known();
+        if known.len() == ROW_READERS {
+            known.remove(0);
+        }
+        known.push((key, reader.clone()));
+        Ok(reader)
     }
 
     /// An error of Lance's, with what was being done to which dataset.
@@ -154,6 +246,10 @@ impl Shared {
             self.column_names()
         ))
     }
+}
+
+pub fn no_columns() -> Failure {
+    Failure::invalid("no columns are asked for: name at least one, or ask for with_row_id")
 }
 
 /// `lt_dataset_open` of lance.h.

@@ -8,21 +8,26 @@
 //!
 //! - [`error`]: status codes, messages, the guard; [`abi`]: the header's structs and the checks of pointers
 //! - [`live`]: counters of what is alive; [`runtime`]: the one tokio runtime
-//! - [`dataset`], [`scan`], [`take`], [`column`], [`image`], [`write`]: the sections of the header
+//! - [`dataset`], [`select`], [`scan`], [`take`], [`blob`], [`column`], [`image`], [`write`]: the sections of the header
+//! - [`rows`]: rows from anywhere as one batch; [`page_cache`]: local files as those need them
 //! - [`export`]: how a record batch leaves for C, counted and without a copy
 
 // Every pointer an export takes is governed by the ownership rules of error.h and lance.h.
 #![allow(clippy::missing_safety_doc)]
 
 mod abi;
+mod blob;
 mod column;
 mod dataset;
 mod error;
 mod export;
 mod image;
 mod live;
+mod page_cache;
+mod rows;
 mod runtime;
 mod scan;
+mod select;
 mod take;
 mod write;
 

@@ -17,9 +17,10 @@ pub enum Kind {
     Column = 2,
     Writer = 3,
     Stream = 4,
+    Blob = 5,
 }
 
-const KINDS: usize = 5;
+const KINDS: usize = 6;
 
 static HANDLES: [AtomicI64; KINDS] = [const { AtomicI64::new(0) }; KINDS];
 static BYTES: AtomicI64 = AtomicI64::new(0);

@@ -2,12 +2,13 @@
 
 //! Scans: batches in a given order, read ahead, from a whole dataset or from ranges of its fragments.
 //!
-//! Two ways to read, both behind one channel:
+//! Three ways to read, all behind one channel:
 //! - with a filter: Lance's own [`Scanner`];
 //! - without: *steps*, one for each batch, read through Lance's fragment readers. Neighbouring steps of one fragment that
-//!   have the same length and ascend become a *run* of a few MB, which Lance reads as one stream, each batch of it a step:
-//!   so small batches cost no more than in a plain scan, and every batch is handed on as it was decoded. Large batches are
-//!   runs of their own. A plain scan is slower there: it reads hundreds of MB ahead, all of it into cold memory.
+//!   have the same length and ascend become a *run* of a few MB, which Lance reads as one stream. Large batches are handed
+//!   on as they were decoded; small ones are decoded many at once, as a *bundle*, and handed on as slices of it. A plain
+//!   scan is slower: it reads hundreds of MB ahead, all of it into cold memory;
+//! - steps whose rows are scattered: by a [`RowReader`].
 //!
 //! [`Scanner`]: lance::dataset::scanner::Scanner
 
@@ -34,16 +35,30 @@ use lance_io::scheduler::{ScanScheduler, SchedulerConfig};
 use tokio::sync::{OnceCell, mpsc, watch};
 
 use crate::abi::{LtError, LtRowRange, LtScanOptions, borrowed, names, optional_text, out, slice};
-use crate::dataset::{LtDataset, Shared, arrow_schema, c_schema};
+use crate::dataset::{LtDataset, Shared, arrow_schema, c_schema, no_columns};
 use crate::error::{Code, Failure, Result, Stage, decoding, from_arrow, guard, guard_void};
 use crate::export::export;
 use crate::live::{Counted, Kind};
+use crate::rows::{Place, RowReader, has_json, physical};
 use crate::runtime::{Task, block_on, spawn};
 
-type Batches = BoxStream<'static, Result<RecordBatch>>;
+type Batches = BoxStream<'static, Result<Bundle>>;
 
-/// One batch that is still to be read.
-type Pending = BoxFuture<'static, Result<RecordBatch>>;
+/// Batches that were decoded as one: `rows` in each, the last may have fewer.
+struct Bundle {
+    batch: RecordBatch,
+    rows: usize,
+}
+
+impl Bundle {
+    fn one(batch: RecordBatch) -> Self {
+        let rows = batch.num_rows();
+        Self { batch, rows }
+    }
+}
+
+/// Something that is still to be read.
+type Pending<T> = BoxFuture<'static, Result<T>>;
 
 /// `lt_scan` of lance.h.
 pub struct LtScan {
@@ -58,7 +73,9 @@ struct Scan {
 }
 
 struct Incoming {
-    batches: mpsc::Receiver<Result<RecordBatch>>,
+    bundles: mpsc::Receiver<Result<Bundle>>,
+    /// What is left of a bundle, and the row from which on.
+    rest: Option<(Bundle, usize)>,
     ended: bool,
     _reader: Task<()>,
 }
@@ -70,7 +87,16 @@ struct Request {
     filter: Option<String>,
     read_ahead: usize,
     with_row_id: bool,
+    access: Access,
     what: What,
+}
+
+/// `LT_ACCESS_...` of lance.h.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Auto,
+    Stream,
+    Take,
 }
 
 #[derive(Debug)]
@@ -126,11 +152,22 @@ impl Request {
             }
             What::Batches(ranges.to_vec(), batch_ends(ends, ranges.len())?)
         };
+        let access = match options.access {
+            0 => Access::Auto,
+            1 => Access::Stream,
+            2 => Access::Take,
+            other => {
+                return Err(Failure::invalid(format!(
+                    "access is {other}, which is no LT_ACCESS_..."
+                )));
+            }
+        };
         Ok(Self {
             columns,
             filter: filter.map(str::to_string),
             read_ahead,
             with_row_id: options.with_row_id != 0,
+            access,
             what,
         })
     }
@@ -179,9 +216,7 @@ pub unsafe extern "C" fn lt_dataset_scan(
 async fn start(shared: Arc<Shared>, request: Request) -> Result<Scan> {
     let projection = shared.project(request.columns.as_deref())?;
     if projection.fields.is_empty() && !request.with_row_id {
-        return Err(Failure::invalid(
-            "no columns are asked for: name at least one, or ask for with_row_id",
-        ));
+        return Err(no_columns());
     }
     if let Some(filter) = &request.filter {
         shared.check_filter(filter)?;
@@ -191,7 +226,7 @@ async fn start(shared: Arc<Shared>, request: Request) -> Result<Scan> {
     }
     let read_ahead = request.read_ahead;
     let what = match (request.what, &request.filter) {
-        (What::All(size), None) if !is_legacy(&shared) => {
+        (What::All(size), None) if !shared.is_legacy() => {
             let fragments = shared.fragments().await?;
             if fragments.rows / size as u64 > MANY_STEPS {
                 What::All(size)
@@ -227,6 +262,7 @@ async fn start(shared: Arc<Shared>, request: Request) -> Result<Scan> {
             })?;
             let schema = stream.schema();
             let batches = stream
+                .map_ok(Bundle::one)
                 .map_err(move |e| match &filter {
                     Some(filter) => shared.failed_filter(filter, &e),
                     None => shared.failed(&e, Stage::Read, "scanning the rows"),
@@ -249,11 +285,21 @@ async fn start(shared: Arc<Shared>, request: Request) -> Result<Scan> {
         }
         (What::Ranges(ranges, size), None) => {
             let (parts, ends) = cut(&ranges, size as u64);
-            let steps = Steps::new(shared, projection, request.with_row_id, parts, ends).await?;
+            let rows = Rows {
+                columns: request.columns,
+                with_row_id: request.with_row_id,
+                access: Access::Stream,
+            };
+            let steps = Steps::new(shared, projection, rows, parts, ends).await?;
             (steps.schema.clone(), steps.read(read_ahead), 1)
         }
         (What::Batches(parts, ends), _) => {
-            let steps = Steps::new(shared, projection, request.with_row_id, parts, ends).await?;
+            let rows = Rows {
+                columns: request.columns,
+                with_row_id: request.with_row_id,
+                access: request.access,
+            };
+            let steps = Steps::new(shared, projection, rows, parts, ends).await?;
             (steps.schema.clone(), steps.read(read_ahead), 1)
         }
     };
@@ -262,7 +308,8 @@ async fn start(shared: Arc<Shared>, request: Request) -> Result<Scan> {
         schema,
         cancel: watch::Sender::new(false),
         incoming: Mutex::new(Incoming {
-            batches: receiver,
+            bundles: receiver,
+            rest: None,
             ended: false,
             _reader: spawn(forward(batches, sender)),
         }),
@@ -270,7 +317,7 @@ async fn start(shared: Arc<Shared>, request: Request) -> Result<Scan> {
 }
 
 /// Hands batches on, and ends with the first failure, a panic included.
-async fn forward(mut batches: Batches, sender: mpsc::Sender<Result<RecordBatch>>) -> Result<()> {
+async fn forward(mut batches: Batches, sender: mpsc::Sender<Result<Bundle>>) -> Result<()> {
     while let Some(item) = decoding(batches.next().map(Option::transpose))
         .await
         .transpose()
@@ -397,20 +444,24 @@ impl Filtered {
             .buffered(2)
             .try_flatten()
             .try_filter(|batch| futures::future::ready(batch.num_rows() > 0))
+            .map_ok(Bundle::one)
             .boxed()
     }
 
     /// The matching rows of one range.
-    async fn open(self: Arc<Self>, range: LtRowRange) -> Result<Batches> {
+    async fn open(
+        self: Arc<Self>,
+        range: LtRowRange,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         if range.begin == range.end {
             return Ok(futures::stream::empty().boxed());
         }
-        let fragment = fragment(&self.shared, range.fragment_id)?;
+        let fragment = self.shared.fragment(range.fragment_id)?;
         let mut scanner = self.scanner()?;
         scanner.with_fragments(vec![fragment.metadata().clone()]);
         let rows = live_rows(&self.shared, range.fragment_id).await?;
         if range.begin > 0 || range.end < rows {
-            let deleted = deleted_rows(&self.shared, &fragment).await?;
+            let deleted = self.shared.deleted_rows(&fragment).await?;
             let first = physical(&deleted, range.begin);
             let last = physical(&deleted, range.end - 1);
             let slice = FragmentSlice {
@@ -432,51 +483,12 @@ impl Filtered {
     }
 }
 
-fn fragment(shared: &Shared, id: u64) -> Result<FileFragment> {
-    shared.dataset.get_fragment(id as usize).ok_or_else(|| {
-        Failure::new(
-            Code::NotFound,
-            format!("there is no fragment {id} in '{}'", shared.uri),
-        )
-    })
-}
-
 async fn live_rows(shared: &Shared, id: u64) -> Result<u64> {
     let fragments = shared.fragments().await?;
     Ok(fragments
         .by_id
         .get(&id)
         .map_or(0, |i| fragments.list[*i].rows))
-}
-
-/// The deleted rows of a fragment by their place in its files, ascending.
-async fn deleted_rows(shared: &Shared, fragment: &FileFragment) -> Result<Arc<Vec<u64>>> {
-    let vector = fragment.get_deletion_vector().await.map_err(|e| {
-        shared.failed(
-            &e,
-            Stage::Read,
-            &format!("reading the deletions of fragment {}", fragment.id()),
-        )
-    })?;
-    Ok(Arc::new(vector.map_or_else(Vec::new, |v| {
-        v.to_sorted_iter().map(u64::from).collect()
-    })))
-}
-
-/// Where the live row at `position` is in the files.
-fn physical(deleted: &[u64], position: u64) -> u64 {
-    // deleted[i] - i live rows precede deleted[i]; that never descends.
-    let mut low = 0;
-    let mut high = deleted.len();
-    while low < high {
-        let middle = (low + high) / 2;
-        if deleted[middle] - middle as u64 <= position {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    position + low as u64
 }
 
 /// Where the live rows `rows` are in the files: ranges without a deleted row, ascending, appended to `ranges`.
@@ -505,15 +517,14 @@ fn physical_ranges(deleted: &[u64], rows: Range<u64>, ranges: &mut Vec<Range<u64
 /// About so many bytes are read as one stream.
 const RUN_BYTES: u64 = 4 << 20;
 
+/// About so many bytes of small batches are decoded as one. A consumer that keeps one of them keeps as much alive.
+const BUNDLE_BYTES: u64 = 128 << 10;
+
+/// Less than about so many bytes from one place are cheaper to read by a reader that is open already than by a stream.
+const SHORT_BYTES: u64 = 2 << 20;
+
 /// More batches than these are not planned one by one; only tiny batches of a huge dataset come to that.
 const MANY_STEPS: u64 = 10_000_000;
-
-/// Lance's first format, which reads no lists of ranges.
-fn is_legacy(shared: &Shared) -> bool {
-    let format = &shared.dataset.manifest().data_storage_format;
-    // The enum is lance-file's, which is no dependency of ours for one name.
-    format.lance_file_format().to_string() == "0.1"
-}
 
 /// About how many bytes a row of these columns has.
 fn row_bytes(shared: &Shared, projection: &Schema, parts: &[LtRowRange]) -> u64 {
@@ -565,21 +576,33 @@ struct Steps {
     projection: Schema,
     schema: SchemaRef,
     with_row_id: bool,
+    access: Access,
     parts: Vec<LtRowRange>,
     /// Step i is the parts from ends[i - 1], or 0, up to ends[i].
     ends: Vec<usize>,
     scheduler: Arc<ScanScheduler>,
+    /// For steps whose rows are scattered.
+    rows: Option<Arc<RowReader>>,
     row_bytes: u64,
     /// Lance's first format reads no lists of ranges.
     legacy: bool,
+    /// From file format 2.1 on, Lance decodes each batch of a stream in a task of its own.
+    decodes_in_tasks: bool,
     deleted: HashMap<u64, OnceCell<Arc<Vec<u64>>>>,
+}
+
+/// What is read of each row, and how.
+struct Rows {
+    columns: Option<Vec<String>>,
+    with_row_id: bool,
+    access: Access,
 }
 
 impl Steps {
     async fn new(
         shared: Arc<Shared>,
         projection: Schema,
-        with_row_id: bool,
+        rows: Rows,
         parts: Vec<LtRowRange>,
         ends: Vec<usize>,
     ) -> Result<Arc<Self>> {
@@ -589,9 +612,20 @@ impl Steps {
             .await
             .map_err(|e| shared.failed(&e, Stage::Open, "preparing a scan"))?;
         let scheduler = ScanScheduler::new(store.clone(), SchedulerConfig::max_bandwidth(&store));
-        let schema = arrow_schema(&projection, with_row_id);
+        let schema = arrow_schema(&projection, rows.with_row_id);
         let row_bytes = row_bytes(&shared, &projection, &parts);
-        let legacy = is_legacy(&shared);
+        let legacy = shared.is_legacy();
+        let decodes_in_tasks = !legacy && shared.file_format() != "2.0";
+        // A reader of rows gives JSON as text, a stream as Lance keeps it.
+        let access = match rows.access {
+            Access::Auto if legacy => Access::Stream,
+            _ if has_json(&projection) => Access::Stream,
+            access => access,
+        };
+        let reader = match access {
+            Access::Stream => None,
+            _ => Some(shared.row_reader(rows.columns, rows.with_row_id).await?),
+        };
         let deleted = parts
             .iter()
             .map(|part| (part.fragment_id, OnceCell::new()))
@@ -600,12 +634,15 @@ impl Steps {
             shared,
             projection,
             schema: Arc::new(schema),
-            with_row_id,
+            with_row_id: rows.with_row_id,
+            access,
             parts,
             ends,
             scheduler,
+            rows: reader,
             row_bytes,
             legacy,
+            decodes_in_tasks,
             deleted,
         }))
     }
@@ -617,6 +654,11 @@ impl Steps {
         &self.parts[begin..self.ends[step]]
     }
 
+    /// The parts of steps of one part each.
+    fn parts_between(&self, first: usize, last: usize) -> &[LtRowRange] {
+        &self.parts[self.ends[first] - 1..self.ends[last]]
+    }
+
     /// The end of the run that begins with step `first`: steps of one part each, all as long as the first except that the
     /// last may be shorter, ascending in one fragment.
     fn run_end(&self, first: usize) -> usize {
@@ -624,7 +666,7 @@ impl Steps {
             return first + 1;
         };
         let rows = head.end - head.begin;
-        if rows == 0 || self.legacy {
+        if rows == 0 || self.legacy || self.access == Access::Take {
             return first + 1;
         }
         let longest = RUN_BYTES / rows.saturating_mul(self.row_bytes).max(1);
@@ -661,7 +703,6 @@ impl Steps {
             // The next run's reading starts before this one is through.
             .buffered(2)
             .try_flatten()
-            .map_ok(spawn)
             .try_buffered(read_ahead)
             .boxed()
     }
@@ -671,33 +712,46 @@ impl Steps {
         self: Arc<Self>,
         run: Range<usize>,
         priority: u32,
-    ) -> Result<BoxStream<'static, Result<Pending>>> {
+    ) -> Result<BoxStream<'static, Result<Pending<Bundle>>>> {
         if run.len() == 1 {
             let step = run.start;
-            let pending = async move { self.read_step(step, priority).await }.boxed();
-            return Ok(futures::stream::iter([Ok(pending)]).boxed());
+            let batch = async move { self.read_step(step, priority).await.map(Bundle::one) };
+            // A task is made only when its turn comes.
+            return Ok(futures::stream::once(async { Ok(spawn(batch).boxed()) }).boxed());
         }
         let parts: Vec<LtRowRange> = run.clone().map(|step| self.parts_of(step)[0]).collect();
+        let rows = parts[0].end - parts[0].begin;
+        let together = (BUNDLE_BYTES / rows.saturating_mul(self.row_bytes)).max(1);
         let opened = spawn({
             let steps = self.clone();
-            async move { steps.open_parts(&parts, priority).await }
+            async move { steps.open_batches(&parts, rows * together, priority).await }
         });
-        let batches = opened.await?;
+        let bundles = opened.await?;
         let steps = self.clone();
+        let together = together as usize;
         let missing =
             || async { Ok(RecordBatch::new_empty(Arc::new(ArrowSchema::empty()))) }.boxed();
-        Ok(futures::stream::iter(run)
+        Ok(futures::stream::iter(run.clone().step_by(together))
             // Batches that do not come are noticed by their rows.
-            .zip(batches.chain(futures::stream::repeat_with(missing)))
-            .map(move |(step, pending)| {
+            .zip(bundles.chain(futures::stream::repeat_with(missing)))
+            .map(move |(first, pending)| {
                 let steps = steps.clone();
-                Ok(async move {
+                let last = (first + together).min(run.end) - 1;
+                let spawns = steps.decodes_in_tasks;
+                let bundle = async move {
                     let batch = pending.await?;
-                    let part = steps.parts_of(step)[0];
-                    steps.check_rows(&batch, &[part])?;
-                    Ok(batch)
-                }
-                .boxed())
+                    let parts = steps.parts_between(first, last);
+                    steps.check_rows(&batch, parts)?;
+                    Ok(Bundle {
+                        batch,
+                        rows: rows as usize,
+                    })
+                };
+                Ok(if spawns {
+                    bundle.boxed()
+                } else {
+                    spawn(bundle).boxed()
+                })
             })
             .boxed())
     }
@@ -705,10 +759,21 @@ impl Steps {
     /// One step, of any number of parts, as one batch.
     async fn read_step(self: Arc<Self>, step: usize, priority: u32) -> Result<RecordBatch> {
         let parts = self.parts_of(step);
-        // Parts that ascend in one fragment are read together, and so make one batch without a copy.
-        let groups = parts
-            .chunk_by(|a, b| a.fragment_id == b.fragment_id && a.end <= b.begin && !self.legacy);
-        let batches = try_join_all(groups.map(|group| {
+        if let Some(rows) = &self.rows
+            && (self.access == Access::Take || self.is_scattered(parts))
+        {
+            let places: Vec<Place> = parts
+                .iter()
+                .flat_map(|part| {
+                    (part.begin..part.end).map(|row| Place {
+                        fragment: part.fragment_id,
+                        row,
+                    })
+                })
+                .collect();
+            return rows.read(&self.shared, &places).await;
+        }
+        let batches = try_join_all(self.groups(parts).map(|group| {
             let steps = self.clone();
             async move {
                 if group.iter().all(|part| part.begin == part.end) {
@@ -725,6 +790,20 @@ impl Steps {
         self.together(batches.into_iter().flatten().collect())
     }
 
+    /// Parts that ascend in one fragment are read together, and so make one batch without a copy.
+    fn groups<'a>(&self, parts: &'a [LtRowRange]) -> impl Iterator<Item = &'a [LtRowRange]> {
+        let legacy = self.legacy;
+        parts.chunk_by(move |a, b| a.fragment_id == b.fragment_id && a.end <= b.begin && !legacy)
+    }
+
+    /// Whether a step is cheaper by a reader of rows: what is to be put together has to be copied in any case, and opening a
+    /// stream takes longer than reading a short piece.
+    fn is_scattered(&self, parts: &[LtRowRange]) -> bool {
+        let rows: u64 = parts.iter().map(|part| part.end - part.begin).sum();
+        let bytes = rows.saturating_mul(self.row_bytes);
+        bytes / (self.groups(parts).count() as u64).max(1) < SHORT_BYTES
+    }
+
     fn together(&self, mut batches: Vec<RecordBatch>) -> Result<RecordBatch> {
         match batches.len() {
             0 => Ok(RecordBatch::new_empty(self.schema.clone())),
@@ -734,22 +813,12 @@ impl Steps {
         }
     }
 
-    /// Parts of one fragment, as batches as long as the first part.
-    async fn open_parts(
-        self: Arc<Self>,
-        parts: &[LtRowRange],
-        priority: u32,
-    ) -> Result<BoxStream<'static, Pending>> {
-        let rows = parts[0].end - parts[0].begin;
-        self.open_batches(parts, rows, priority).await
-    }
-
     /// Parts of one fragment, as one batch.
     async fn open_parts_whole(
         self: Arc<Self>,
         parts: &[LtRowRange],
         priority: u32,
-    ) -> Result<BoxStream<'static, Pending>> {
+    ) -> Result<BoxStream<'static, Pending<RecordBatch>>> {
         let rows = parts.iter().map(|part| part.end - part.begin).sum();
         self.open_batches(parts, rows, priority).await
     }
@@ -759,14 +828,14 @@ impl Steps {
         parts: &[LtRowRange],
         batch_rows: u64,
         priority: u32,
-    ) -> Result<BoxStream<'static, Pending>> {
+    ) -> Result<BoxStream<'static, Pending<RecordBatch>>> {
         let id = parts[0].fragment_id;
         let doing = format!(
             "reading the rows {} .. {} of fragment {id}",
             parts[0].begin,
             parts[parts.len() - 1].end
         );
-        let fragment = fragment(&self.shared, id)?;
+        let fragment = self.shared.fragment(id)?;
         let failed = |e: &lance::Error| self.shared.failed(e, Stage::Read, &doing);
         let batch_rows = u32::try_from(batch_rows)
             .map_err(|_| Failure::invalid(format!("a batch of {batch_rows} rows is too large")))?;
@@ -779,7 +848,7 @@ impl Steps {
             reader.read_range(rows, batch_rows).await
         } else {
             let deleted = self.deleted[&id]
-                .get_or_try_init(|| deleted_rows(&self.shared, &fragment))
+                .get_or_try_init(|| self.shared.deleted_rows(&fragment))
                 .await?;
             let mut ranges = Vec::with_capacity(parts.len());
             for part in parts {
@@ -848,13 +917,16 @@ impl Scan {
         if incoming.ended {
             return Ok(None);
         }
-        let item = match incoming.batches.try_recv() {
+        if let Some(batch) = incoming.next_of_rest() {
+            return Ok(Some(export(batch)));
+        }
+        let item = match incoming.bundles.try_recv() {
             Ok(item) => Some(item),
             Err(_) => {
                 let mut cancel = self.cancel.subscribe();
                 block_on(async {
                     let stop = pin!(cancel.wait_for(|cancelled| *cancelled));
-                    let next = pin!(incoming.batches.recv());
+                    let next = pin!(incoming.bundles.recv());
                     let either = select(stop, next);
                     let first = match limit {
                         None => either.await,
@@ -870,7 +942,13 @@ impl Scan {
             }
         };
         match item {
-            Some(Ok(batch)) => Ok(Some(export(batch))),
+            Some(Ok(bundle)) if bundle.batch.num_rows() <= bundle.rows => {
+                Ok(Some(export(bundle.batch)))
+            }
+            Some(Ok(bundle)) => {
+                incoming.rest = Some((bundle, 0));
+                Ok(incoming.next_of_rest().map(export))
+            }
             Some(Err(failure)) => {
                 incoming.ended = true;
                 Err(failure)
@@ -880,6 +958,20 @@ impl Scan {
                 Ok(None)
             }
         }
+    }
+}
+
+impl Incoming {
+    /// The next batch of a bundle that was begun.
+    fn next_of_rest(&mut self) -> Option<RecordBatch> {
+        let (bundle, at) = self.rest.as_mut()?;
+        let rows = bundle.rows.min(bundle.batch.num_rows() - *at);
+        let batch = bundle.batch.slice(*at, rows);
+        *at += rows;
+        if *at == bundle.batch.num_rows() {
+            self.rest = None;
+        }
+        Some(batch)
     }
 }
 
@@ -1263,8 +1355,13 @@ mod tests {
             vec![range(3, 0, 2)],
             vec![range(3, 2, 4)],
         ];
-        for ahead in [1, 2, 16] {
+        let expected: Vec<Vec<i64>> = steps
+            .iter()
+            .map(|step| step.iter().flat_map(rows).collect())
+            .collect();
+        for (ahead, access) in [(1, 0), (2, 0), (16, 0), (1, 1), (3, 1), (1, 2), (3, 2)] {
             let spec = Spec {
+                access,
                 ranges: Some(steps.concat()),
                 ends: Some(
                     steps
@@ -1282,11 +1379,7 @@ mod tests {
             };
             let batches = dataset.read(&spec).unwrap();
             let found: Vec<Vec<i64>> = batches.iter().map(ids).collect();
-            let expected: Vec<Vec<i64>> = steps
-                .iter()
-                .map(|step| step.iter().flat_map(rows).collect())
-                .collect();
-            assert_eq!(found, expected);
+            assert_eq!(found, expected, "read-ahead {ahead}, access {access}");
             for batch in &batches {
                 let places: Vec<u64> = ids(batch)
                     .iter()
@@ -1304,28 +1397,145 @@ mod tests {
             let data = Data::with_version(25, 10, Some(version));
             data.delete("id = 4");
             let dataset = data.open();
-            let spec = Spec {
-                ranges: Some(vec![
-                    range(0, 2, 6),
-                    range(1, 0, 10),
-                    range(0, 0, 2),
-                    range(2, 0, 5),
-                ]),
-                ends: Some(vec![1, 2, 4]),
+            for access in 0..3 {
+                let spec = Spec {
+                    ranges: Some(vec![
+                        range(0, 2, 6),
+                        range(1, 0, 10),
+                        range(0, 0, 2),
+                        range(2, 0, 5),
+                    ]),
+                    ends: Some(vec![1, 2, 4]),
+                    access,
+                    ..Spec::default()
+                };
+                assert_eq!(
+                    dataset.ids(&spec).unwrap(),
+                    [
+                        vec![2, 3, 5, 6],
+                        seq(10..20),
+                        vec![0, 1, 20, 21, 22, 23, 24]
+                    ],
+                    "{version}, access {access}"
+                );
+            }
+            let small = Spec {
+                size: 3,
+                ahead: 2,
                 ..Spec::default()
             };
-            assert_eq!(
-                dataset.ids(&spec).unwrap(),
-                [
-                    vec![2, 3, 5, 6],
-                    seq(10..20),
-                    vec![0, 1, 20, 21, 22, 23, 24]
-                ],
-                "{version}"
-            );
+            let batches = dataset.ids(&small).unwrap();
+            assert!(batches.iter().all(|ids| ids.len() <= 3), "{version}");
+            assert_eq!(batches.concat().len(), 24, "{version}");
             let all: Vec<i64> = dataset.ids(&Spec::default()).unwrap().concat();
             assert_eq!(all.len(), 24, "{version}");
         }
+    }
+
+    fn next(random: &mut u64, below: u64) -> u64 {
+        *random = random
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (*random >> 33) % below
+    }
+
+    #[test]
+    fn scattered_rows_are_the_same_however_they_are_read() {
+        let _alone = alone();
+        for stable in [false, true] {
+            let data = Data::new(1, 10);
+            let params = WriteParams {
+                mode: WriteMode::Overwrite,
+                enable_stable_row_ids: stable,
+                max_rows_per_file: 70,
+                ..WriteParams::default()
+            };
+            data.write(with_nulls(0..200), params);
+            data.delete("id % 9 = 2");
+            let dataset = data.open();
+            let fragments = dataset.fragments();
+            assert_eq!(fragments.len(), 3);
+            let mut random = 3;
+            for round in 0..20 {
+                let mut ranges = Vec::new();
+                let mut ends = Vec::new();
+                for _ in 0..5 {
+                    for _ in 0..next(&mut random, 30) {
+                        let fragment = fragments[next(&mut random, 3) as usize];
+                        let begin = next(&mut random, fragment.rows);
+                        let end = (begin + 1 + next(&mut random, 2)).min(fragment.rows);
+                        ranges.push(range(fragment.id, begin, end));
+                    }
+                    ends.push(ranges.len() as i64);
+                }
+                let read = |access| {
+                    let spec = Spec {
+                        ranges: Some(ranges.clone()),
+                        ends: Some(ends.clone()),
+                        row_id: round % 2 == 0,
+                        access,
+                        ..Spec::default()
+                    };
+                    dataset.read(&spec).unwrap()
+                };
+                let stream = read(1);
+                assert_eq!(stream.len(), 5);
+                assert_eq!(read(2), stream);
+                assert_eq!(read(0), stream);
+            }
+        }
+    }
+
+    /// As `batch_of`, with a null in every fourth row of each column that may have one, and in others than the ids.
+    fn with_nulls(ids: Range<i64>) -> RecordBatch {
+        let batch = batch_of(ids.clone());
+        let valid = |shift: i64| {
+            let bits = ids.clone().map(move |id| (id + shift) % 4 != 0);
+            Some(bits.collect::<Vec<bool>>().into())
+        };
+        let null = |column: usize, nulls| {
+            let data = batch.column(column).to_data().into_builder().nulls(nulls);
+            arrow::array::make_array(data.build().unwrap())
+        };
+        let columns = vec![
+            batch.column(0).clone(),
+            null(1, valid(1)),
+            null(2, valid(2)),
+        ];
+        RecordBatch::try_new(batch.schema(), columns).unwrap()
+    }
+
+    #[test]
+    fn small_batches_are_slices_of_a_large_one() {
+        let _alone = alone();
+        let data = Data::new(1, 10);
+        let params = WriteParams {
+            mode: WriteMode::Overwrite,
+            max_rows_per_file: 20_000,
+            ..WriteParams::default()
+        };
+        let all = with_nulls(0..30_000);
+        data.write(all.clone(), params);
+        let dataset = data.open();
+        for (size, ahead) in [(7, 1), (64, 4), (1000, 3)] {
+            let spec = Spec {
+                size,
+                ahead,
+                ..Spec::default()
+            };
+            let batches = dataset.read(&spec).unwrap();
+            let mut at = 0;
+            for batch in &batches {
+                let rows = (size as usize).min(if at < 20_000 { 20_000 } else { 30_000 } - at);
+                assert_eq!(batch.columns(), all.slice(at, rows).columns());
+                at += rows;
+            }
+            assert_eq!(at, 30_000);
+        }
+        // one that is left half-way
+        let scan = dataset.scan(&Spec::default()).unwrap();
+        assert_eq!(ids(&scan.next().unwrap().unwrap()), seq(0..10));
+        drop(scan);
     }
 
     #[test]
@@ -1446,6 +1656,14 @@ mod tests {
             ..ranges(vec![range(0, 0, 10)])
         };
         assert_eq!(refused(spec).0, Code::InvalidArgument);
+        for access in [-1, 3] {
+            let (code, text) = refused(Spec {
+                access,
+                ..good.clone()
+            });
+            assert_eq!(code, Code::InvalidArgument);
+            assert!(text.contains("access is"), "{text}");
+        }
         let f = failure(|err| unsafe {
             lt_dataset_scan(dataset.0, std::ptr::null(), &mut std::ptr::null_mut(), err)
         });
@@ -1535,7 +1753,8 @@ mod tests {
             schema: Arc::new(ArrowSchema::empty()),
             cancel: watch::Sender::new(false),
             incoming: Mutex::new(Incoming {
-                batches: receiver,
+                bundles: receiver,
+                rest: None,
                 ended: false,
                 _reader: spawn(async { Ok(()) }),
             }),
@@ -1562,7 +1781,8 @@ mod tests {
             schema: Arc::new(ArrowSchema::empty()),
             cancel: watch::Sender::new(false),
             incoming: Mutex::new(Incoming {
-                batches: receiver,
+                bundles: receiver,
+                rest: None,
                 ended: false,
                 _reader: spawn(async { Ok(()) }),
             }),
@@ -1574,7 +1794,7 @@ mod tests {
             assert_eq!(failure.code, Code::Timeout);
         }
         let batch = RecordBatch::new_empty(Arc::new(ArrowSchema::empty()));
-        block_on(sender.send(Ok(batch))).unwrap();
+        block_on(sender.send(Ok(Bundle::one(batch)))).unwrap();
         assert!(scan.next(Some(Duration::ZERO)).unwrap().is_some());
         drop(sender);
         assert!(scan.next(Some(Duration::from_secs(60))).unwrap().is_none());
@@ -1904,6 +2124,30 @@ mod tests {
                 rate("lt_scan, two neighbouring ranges a batch", &mut || {
                     drain(&spec(&crossing, 2))
                 });
+            }
+            // A random order of pieces of so many rows, 256 rows a batch.
+            for piece in [1, 16, 64, 256] {
+                let pieces: Vec<LtRowRange> = (0..512 * 256 / piece)
+                    .map(|_| {
+                        let row = next(&mut random, ROWS as u64 / piece) * piece;
+                        range(row / PER_FILE, row % PER_FILE, row % PER_FILE + piece)
+                    })
+                    .collect();
+                for access in [1, 2, 0] {
+                    let random = Spec {
+                        access,
+                        ..spec(&pieces, (256 / piece) as usize)
+                    };
+                    if access == 1 && piece == 1 {
+                        continue; // minutes
+                    }
+                    let start = std::time::Instant::now();
+                    let rows = drain(&random);
+                    let rate = rows as f64 / start.elapsed().as_secs_f64();
+                    println!(
+                        "256 random rows in pieces of {piece}, access {access}: {rate:8.0} rows/s"
+                    );
+                }
             }
             let names: Option<Vec<&str>> = columns.clone();
             let rows: Vec<Vec<i64>> = (0..200)

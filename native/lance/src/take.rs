@@ -3,17 +3,15 @@
 //! Random access: rows by their positions in the dataset.
 
 use std::ffi::c_char;
-use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema};
-use lance::dataset::ProjectionRequest;
 
 use crate::abi::{LtError, borrowed, names, out, slice};
-use crate::dataset::{LtDataset, Shared, arrow_schema, c_schema};
-use crate::error::{Code, Failure, Result, Stage, decoding, guard};
+use crate::dataset::{LtDataset, Shared, c_schema};
+use crate::error::{Failure, Result, decoding, guard};
 use crate::export::export;
-use crate::runtime::{block_on, spawn};
+use crate::rows::Place;
+use crate::runtime::block_on;
 
 /// `lt_dataset_take` of lance.h.
 #[unsafe(no_mangle)]
@@ -38,34 +36,37 @@ pub unsafe extern "C" fn lt_dataset_take(
             )
         };
         let batch = out(batch, "batch")?;
-        let shared = dataset.shared.clone();
-        let rows = block_on(positions(&shared, rows))?;
-        let taken = block_on(spawn(decoding(take(
-            shared,
-            rows,
-            columns,
-            with_row_id != 0,
-        ))))?;
-        let exported_schema = c_schema(&taken.schema())?;
-        let exported = export(taken);
+        let shared = &dataset.shared;
+        // On the calling thread, as a change of threads takes longer than reading a few rows that are in memory.
+        let taken = block_on(decoding(async {
+            let places = places(shared, rows).await?;
+            let reader = shared.row_reader(columns, with_row_id != 0).await?;
+            reader.read(shared, &places).await
+        }))?;
+        let exported_schema = if schema.is_null() {
+            None
+        } else {
+            Some(c_schema(&taken.schema())?)
+        };
         // SAFETY: `batch` was checked above; `schema` is NULL or the caller's.
         unsafe {
-            batch.write(exported);
-            if !schema.is_null() {
-                schema.write(exported_schema);
+            batch.write(export(taken));
+            if let Some(exported) = exported_schema {
+                schema.write(exported);
             }
         }
         Ok(())
     })
 }
 
-/// Checks the positions.
-async fn positions(shared: &Shared, rows: &[i64]) -> Result<Vec<u64>> {
-    let total = shared.fragments().await?.rows;
+/// Where rows by their positions in the dataset are; checks the positions.
+pub async fn places(shared: &Shared, rows: &[i64]) -> Result<Vec<Place>> {
+    let fragments = shared.fragments().await?;
+    let total = fragments.rows;
     rows.iter()
         .enumerate()
         .map(|(i, row)| {
-            u64::try_from(*row)
+            let position = u64::try_from(*row)
                 .ok()
                 .filter(|row| *row < total)
                 .ok_or_else(|| {
@@ -74,61 +75,15 @@ async fn positions(shared: &Shared, rows: &[i64]) -> Result<Vec<u64>> {
                         shared.uri
                     ))
                     .with_detail(i)
-                })
+                })?;
+            // The last fragment that begins there or before: one without rows begins where the next does.
+            let index = fragments.starts.partition_point(|start| *start <= position) - 1;
+            Ok(Place {
+                fragment: fragments.list[index].id,
+                row: position - fragments.starts[index],
+            })
         })
         .collect()
-}
-
-async fn take(
-    shared: Arc<Shared>,
-    rows: Vec<u64>,
-    columns: Option<Vec<String>>,
-    with_row_id: bool,
-) -> Result<RecordBatch> {
-    let projection = shared.project(columns.as_deref())?;
-    let arrow = arrow_schema(&projection, with_row_id);
-    if !with_row_id && projection.fields.is_empty() {
-        return Err(Failure::invalid(
-            "no columns are asked for: name at least one, or ask for with_row_id",
-        ));
-    }
-    if rows.is_empty() {
-        return Ok(RecordBatch::new_empty(Arc::new(arrow)));
-    }
-    let failed =
-        |e: lance::Error| shared.failed(&e, Stage::Read, &format!("taking {} rows", rows.len()));
-    let request = if with_row_id {
-        // The only request of Lance's that knows the row id as a column.
-        let names = arrow.fields.iter().map(|f| f.name().clone());
-        let schema = shared
-            .dataset
-            .schema()
-            .project_preserve_system_columns(&names.collect::<Vec<_>>())
-            .map_err(failed)?;
-        ProjectionRequest::from_schema(schema)
-    } else {
-        ProjectionRequest::from_schema(projection)
-    };
-    let batch = shared.dataset.take(&rows, request).await.map_err(failed)?;
-    if batch.num_rows() != rows.len() {
-        return Err(Failure::new(
-            Code::CorruptData,
-            format!(
-                "taking {} rows of '{}' gave {}",
-                rows.len(),
-                shared.uri,
-                batch.num_rows()
-            ),
-        ));
-    }
-    // In the order that was asked for, whatever Lance made of it.
-    let order = arrow
-        .fields
-        .iter()
-        .map(|f| batch.schema().index_of(f.name()))
-        .collect::<std::result::Result<Vec<_>, _>>()
-        .and_then(|order| batch.project(&order));
-    order.map_err(|e| Failure::internal(format!("taking rows of '{}': {e}", shared.uri)))
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use crate::error::{Code, Failure, Result};
 use crate::live::{lt_lance_live_bytes, lt_lance_live_handles};
 use crate::runtime::block_on;
 use crate::scan::*;
+use crate::select::{lt_dataset_select, lt_row_ranges_free};
 use crate::take::lt_dataset_take;
 
 /// Keeps other tests that count away, and asserts that nothing is left.
@@ -38,8 +39,8 @@ pub fn alone() -> Alone {
 impl Drop for Alone {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let handles: Vec<i64> = (0..5).map(|kind| lt_lance_live_handles(kind)).collect();
-            assert_eq!(handles, [0; 5], "handles are left");
+            let handles: Vec<i64> = (0..6).map(|kind| lt_lance_live_handles(kind)).collect();
+            assert_eq!(handles, [0; 6], "handles are left");
             assert_eq!(lt_lance_live_bytes(), 0, "buffers are left");
         }
     }
@@ -223,6 +224,7 @@ pub struct Spec<'a> {
     pub size: i64,
     pub ahead: i32,
     pub row_id: bool,
+    pub access: i32,
 }
 
 impl Default for Spec<'_> {
@@ -235,6 +237,7 @@ impl Default for Spec<'_> {
             size: 10,
             ahead: 3,
             row_id: false,
+            access: 0,
         }
     }
 }
@@ -303,6 +306,31 @@ impl Opened {
         list
     }
 
+    pub fn select(&self, filter: &str, ids: Option<&[u64]>) -> Result<Vec<LtRowRange>> {
+        let filter = CString::new(filter).unwrap();
+        let ids = ids.map(<[u64]>::to_vec);
+        let (ids, id_count) = start(&ids);
+        let (mut ranges, mut count) = (std::ptr::null_mut(), -1);
+        outcome(|err| unsafe {
+            lt_dataset_select(
+                self.0,
+                filter.as_ptr(),
+                ids,
+                id_count,
+                &mut ranges,
+                &mut count,
+                err,
+            )
+        })?;
+        if ranges.is_null() {
+            assert_eq!(count, 0);
+            return Ok(Vec::new());
+        }
+        let found = unsafe { std::slice::from_raw_parts(ranges, count as usize) }.to_vec();
+        unsafe { lt_row_ranges_free(ranges, count) };
+        Ok(found)
+    }
+
     pub fn scan(&self, spec: &Spec) -> Result<Scanning> {
         let columns = spec.columns.as_ref().map(|names| Names::new(names));
         let filter = spec.filter.map(|f| CString::new(f).unwrap());
@@ -321,6 +349,7 @@ impl Opened {
             batch_size: spec.size,
             read_ahead: spec.ahead,
             with_row_id: i32::from(spec.row_id),
+            access: spec.access,
         };
         let mut scan = std::ptr::null_mut();
         outcome(|err| unsafe { lt_dataset_scan(self.0, &options, &mut scan, err) })?;
