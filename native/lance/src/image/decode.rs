@@ -9,8 +9,8 @@ use std::cell::RefCell;
 use fast_image_resize::Resizer;
 use turbojpeg::raw;
 
-use super::geometry::View;
-use super::jpeg::{Decoder, inks_to_rgb};
+use super::geometry::{Frame, View};
+use super::jpeg::{Decoder, Header, inks_to_rgb};
 use super::options::Options;
 use super::orientation::{jpeg_orientation, turn_image};
 use super::pixels::{resize, to_floats};
@@ -66,15 +66,8 @@ impl Scratch {
         key: u64,
         target: &mut Target,
     ) -> Result<()> {
-        let (size, turn) = match kind(encoded)? {
-            Format::Jpeg => {
-                let turn = if options.orient {
-                    jpeg_orientation(encoded)
-                } else {
-                    1
-                };
-                (self.decode_jpeg(encoded, options.max_pixels)?, turn)
-            }
+        let (frame, view) = match kind(encoded)? {
+            Format::Jpeg => self.decode_jpeg(encoded, options, key)?,
             Format::Png => {
                 let (size, turn) = decode_png(
                     encoded,
@@ -82,11 +75,11 @@ impl Scratch {
                     &mut self.decoded,
                     &mut self.inks,
                 )?;
-                (size, if options.orient { turn } else { 1 })
+                let turn = if options.orient { turn } else { 1 };
+                (Frame::whole(size, 1), View::new(options, size, turn, key))
             }
         };
-        let view = View::new(options, size, turn, key);
-        self.finish(size, &view, options, target)?;
+        self.finish(&frame, &view, options, target)?;
         for buffer in [&mut self.decoded, &mut self.inks] {
             if buffer.capacity() > KEPT {
                 *buffer = Vec::new();
@@ -98,19 +91,19 @@ impl Scratch {
     /// Resizes and turns what is in `decoded`, and writes it out.
     fn finish(
         &mut self,
-        size: (usize, usize),
+        frame: &Frame,
         view: &View,
         options: &Options,
         target: &mut Target,
     ) -> Result<()> {
-        let decoded = &self.decoded[..size.0 * size.1 * 3];
+        let decoded = &self.decoded[..frame.rect.width * frame.rect.height * 3];
         if let Target::Bytes(bytes) = target
             && view.turn == 1
         {
-            return resize(&mut self.resizer, decoded, size, view, bytes);
+            return resize(&mut self.resizer, decoded, frame, view, bytes);
         }
         self.resized.resize(options.values(), 0);
-        resize(&mut self.resizer, decoded, size, view, &mut self.resized)?;
+        resize(&mut self.resizer, decoded, frame, view, &mut self.resized)?;
         match target {
             Target::Bytes(bytes) => turn_image(&self.resized, view.to, view.turn, bytes),
             Target::Floats(floats) => {
@@ -128,26 +121,59 @@ impl Scratch {
         Ok(())
     }
 
-    /// Decodes to `decoded` and answers width and height.
-    fn decode_jpeg(&mut self, encoded: &[u8], max_pixels: u64) -> Result<(usize, usize)> {
-        let decoder = match &mut self.jpeg {
-            Some(decoder) => decoder,
-            none => none.insert(Decoder::new()?),
-        };
-        let header = decoder.header(encoded)?;
-        check_pixels(header.width, header.height, max_pixels)?;
-        let pixels = header.width * header.height;
-        if header.inks {
-            grow(&mut self.inks, pixels * 4);
-            decoder.decode(encoded, &header, &mut self.inks, raw::TJPF_TJPF_CMYK)?;
-            grow(&mut self.decoded, pixels * 3);
-            inks_to_rgb(&self.inks[..pixels * 4], &mut self.decoded[..pixels * 3]);
+    /// Decodes to `decoded` what is needed, and answers that and what to make of it.
+    fn decode_jpeg(
+        &mut self,
+        encoded: &[u8],
+        options: &Options,
+        key: u64,
+    ) -> Result<(Frame, View)> {
+        let header = decoder(&mut self.jpeg)?.header(encoded)?;
+        let size = header.size();
+        check_pixels(size.0, size.1, options.max_pixels)?;
+        let turn = if options.orient {
+            jpeg_orientation(encoded)
         } else {
-            grow(&mut self.decoded, pixels * 3);
-            decoder.decode(encoded, &header, &mut self.decoded, raw::TJPF_TJPF_RGB)?;
+            1
+        };
+        let view = View::new(options, size, turn, key);
+        let denominator = if options.fast && header.scales {
+            view.denominator(size)
+        } else {
+            1
+        };
+        let part = header.frame(view.needed(size, denominator), denominator);
+        // An odd file of which TurboJPEG cannot decode a part, or a damaged one, is decoded as a whole.
+        if !part.is_whole() && self.decode_frame(encoded, &header, &part).is_ok() {
+            return Ok((part, view));
         }
-        Ok((header.width, header.height))
+        let whole = Frame::whole(size, denominator);
+        self.decode_frame(encoded, &header, &whole)?;
+        Ok((whole, view))
     }
+
+    /// Decodes `frame` to `decoded`.
+    fn decode_frame(&mut self, encoded: &[u8], header: &Header, frame: &Frame) -> Result<()> {
+        let decoder = decoder(&mut self.jpeg)?;
+        let pixels = frame.rect.width * frame.rect.height;
+        grow(&mut self.decoded, pixels * 3);
+        let rgb = &mut self.decoded[..pixels * 3];
+        if !header.inks {
+            return decoder.decode(encoded, frame, rgb, raw::TJPF_TJPF_RGB);
+        }
+        grow(&mut self.inks, pixels * 4);
+        let inks = &mut self.inks[..pixels * 4];
+        decoder.decode(encoded, frame, inks, raw::TJPF_TJPF_CMYK)?;
+        inks_to_rgb(inks, rgb);
+        Ok(())
+    }
+}
+
+fn decoder(slot: &mut Option<Decoder>) -> Result<&mut Decoder> {
+    Ok(match slot {
+        Some(decoder) => decoder,
+        none => none.insert(Decoder::new()?),
+    })
 }
 
 pub fn grow(buffer: &mut Vec<u8>, size: usize) {

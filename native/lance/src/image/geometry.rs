@@ -69,7 +69,7 @@ pub struct Rect {
 }
 
 impl Rect {
-    fn whole((width, height): (usize, usize)) -> Self {
+    pub fn whole((width, height): (usize, usize)) -> Self {
         Self {
             left: 0,
             top: 0,
@@ -165,6 +165,113 @@ impl View {
             turn: if flip { mirrored(turn) } else { turn },
         }
     }
+}
+
+impl View {
+    /// The largest of 8, 4, 2 and 1 by which a stored image of `size` may be divided without its part becoming smaller than
+    /// the output.
+    pub fn denominator(&self, size: (usize, usize)) -> usize {
+        let (_, _, width, height) = self.place(size, 1);
+        [8, 4, 2]
+            .into_iter()
+            .find(|d| width >= (self.to.0 * d) as f64 && height >= (self.to.1 * d) as f64)
+            .unwrap_or(1)
+    }
+
+    /// Whether the part is made of whole pixels of a stored image of `size`, and those beside it do not count.
+    fn is_exact(&self, size: (usize, usize), denominator: usize) -> bool {
+        denominator == 1 && self.grid == size
+    }
+
+    /// Where the part is in a stored image of `size`, in pixels of `denominator` each: left, top, width and height.
+    fn place(&self, size: (usize, usize), denominator: usize) -> (f64, f64, f64, f64) {
+        let place = |start: usize, size: usize, grid: usize, to: usize| {
+            if to == grid && denominator == 1 {
+                return (start as f64, size as f64);
+            }
+            let end = to as f64 / denominator as f64;
+            let scale = |v: usize| v as f64 * end / grid as f64;
+            (scale(start), scale(size).min(end - scale(start)))
+        };
+        let (left, width) = place(self.part.left, self.part.width, self.grid.0, size.0);
+        let (top, height) = place(self.part.top, self.part.height, self.grid.1, size.1);
+        (left, top, width, height)
+    }
+
+    /// The pixels that count, of a stored image of `size`, in pixels of `denominator` each.
+    pub fn needed(&self, size: (usize, usize), denominator: usize) -> Rect {
+        if self.is_exact(size, denominator) {
+            return self.part;
+        }
+        // The filter reaches one pixel of the output's, or of the image's where that is larger, from the middle of each.
+        let reach = |start: f64, size: f64, to: usize, of: usize| {
+            let beyond = (size / to as f64).max(1.0) + 1.0;
+            let first = (start - beyond).floor().max(0.0) as usize;
+            let end = ((start + size + beyond).ceil() as usize).min(of.div_ceil(denominator));
+            (first, end - first)
+        };
+        let (left, top, width, height) = self.place(size, denominator);
+        let (left, width) = reach(left, width, self.to.0, size.0);
+        let (top, height) = reach(top, height, self.to.1, size.1);
+        Rect {
+            left,
+            top,
+            width,
+            height,
+        }
+    }
+
+    /// Where the part is within what has been decoded.
+    pub fn source(&self, frame: &Frame) -> Source {
+        if self.is_exact(frame.size, frame.denominator) {
+            return Source::Cut(Rect {
+                left: self.part.left - frame.rect.left,
+                top: self.part.top - frame.rect.top,
+                ..self.part
+            });
+        }
+        let (left, top, width, height) = self.place(frame.size, frame.denominator);
+        let inside = |start: f64, size: f64, begin: usize, of: usize| {
+            let start = start - begin as f64;
+            (start, size.min(of as f64 - start))
+        };
+        let (left, width) = inside(left, width, frame.rect.left, frame.rect.width);
+        let (top, height) = inside(top, height, frame.rect.top, frame.rect.height);
+        Source::Box(left, top, width, height)
+    }
+}
+
+/// What has been decoded of a stored image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Frame {
+    /// Of the stored image.
+    pub size: (usize, usize),
+    /// The stored pixels that a decoded one stands for, in each direction.
+    pub denominator: usize,
+    /// Which of the decoded pixels are there.
+    pub rect: Rect,
+}
+
+impl Frame {
+    pub fn whole(size: (usize, usize), denominator: usize) -> Self {
+        Self {
+            size,
+            denominator,
+            rect: Rect::whole((size.0.div_ceil(denominator), size.1.div_ceil(denominator))),
+        }
+    }
+
+    pub fn is_whole(&self) -> bool {
+        *self == Self::whole(self.size, self.denominator)
+    }
+}
+
+/// Where in a frame the output comes from.
+pub enum Source {
+    /// These pixels alone.
+    Cut(Rect),
+    /// Left, top, width and height of an area, over whose edge the filter may reach.
+    Box(f64, f64, f64, f64),
 }
 
 /// The size with the given shorter side, the longer as torchvision's Resize computes it.
@@ -271,14 +378,13 @@ mod tests {
         Options::new(&options).unwrap()
     }
 
-    fn random_crop(scale: (f64, f64), ratio: (f64, f64)) -> LtImageOptions {
+    fn random(scale: (f64, f64), ratio: (f64, f64)) -> LtImageOptions {
         LtImageOptions {
-            geometry: 2,
             scale_min: scale.0,
             scale_max: scale.1,
             ratio_min: ratio.0,
             ratio_max: ratio.1,
-            ..options(224, 224)
+            ..random_crop(224)
         }
     }
 
@@ -316,7 +422,7 @@ mod tests {
     #[test]
     fn a_random_part_has_the_share_and_the_ratio_asked_for() {
         let (scale, ratio) = ((0.08, 1.0), (0.75, 4.0 / 3.0));
-        let options = all(random_crop(scale, ratio));
+        let options = all(random(scale, ratio));
         let (width, height) = (640, 480);
         let (mut shares, mut ratios, mut places) = (vec![0; 10], vec![0; 10], vec![0; 10]);
         let count = 20_000;
@@ -357,7 +463,7 @@ mod tests {
             ((1000, 100), (433, 0, 133, 100)),
             ((1, 1000), (0, 499, 1, 1)),
         ] {
-            let options = all(random_crop((1.0, 1.0), ratio));
+            let options = all(random((1.0, 1.0), ratio));
             let (left, top, width, height) = part;
             let expected = Rect {
                 left,
@@ -367,11 +473,11 @@ mod tests {
             };
             assert_eq!(View::new(&options, size, 1, 5).part, expected);
         }
-        let options = all(random_crop((1.0, 1.0), (1.0, 3.0)));
+        let options = all(random((1.0, 1.0), (1.0, 3.0)));
         let view = View::new(&options, (400, 300), 1, 5);
         assert!(view.part.width >= view.part.height);
         // a ratio that rounds to no pixel at all
-        let options = all(random_crop((1.0, 1.0), (9.0, 9.0)));
+        let options = all(random((1.0, 1.0), (9.0, 9.0)));
         assert_eq!(View::new(&options, (1, 1000), 1, 5).part.height, 1);
     }
 
@@ -379,7 +485,7 @@ mod tests {
     fn the_same_key_gives_the_same_part_and_others_give_others() {
         let options = all(LtImageOptions {
             flip_probability: 0.5,
-            ..random_crop((0.2, 0.8), (0.5, 2.0))
+            ..random((0.2, 0.8), (0.5, 2.0))
         });
         let view = |seed, key| View::new(&Options { seed, ..options }, (500, 400), 1, key);
         let mut seen = Vec::new();

@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 use turbojpeg::raw;
 
 use super::decode::corrupt;
+use super::geometry::{Frame, Rect};
 use crate::error::{Code, Failure, Result};
 
 /// More scans than any encoder makes; a file of thousands would take minutes.
@@ -18,6 +19,10 @@ pub struct Header {
     pub height: usize,
     /// Four inks rather than three colours.
     pub inks: bool,
+    /// The pixels across a block of all components; None where a part cannot be decoded on its own.
+    block: Option<usize>,
+    /// Whether TurboJPEG can decode at a fraction of the size.
+    pub scales: bool,
 }
 
 /// A TurboJPEG instance. Used directly rather than by the crate's wrapper, which cannot tell a warning from an error.
@@ -101,6 +106,7 @@ impl Decoder {
         let width = turbo.get(raw::TJPARAM_TJPARAM_JPEGWIDTH);
         let height = turbo.get(raw::TJPARAM_TJPARAM_JPEGHEIGHT);
         let precision = turbo.get(raw::TJPARAM_TJPARAM_PRECISION);
+        let lossless = turbo.get(raw::TJPARAM_TJPARAM_LOSSLESS) != 0;
         if precision != 8 {
             return Err(Failure::new(
                 Code::Unsupported,
@@ -111,42 +117,90 @@ impl Decoder {
             width: usize::try_from(width).unwrap_or(0),
             height: usize::try_from(height).unwrap_or(0),
             inks,
+            block: match turbo.get(raw::TJPARAM_TJPARAM_SUBSAMP) {
+                _ if lossless => None,
+                raw::TJSAMP_TJSAMP_444
+                | raw::TJSAMP_TJSAMP_GRAY
+                | raw::TJSAMP_TJSAMP_440
+                | raw::TJSAMP_TJSAMP_441 => Some(8),
+                raw::TJSAMP_TJSAMP_422 | raw::TJSAMP_TJSAMP_420 => Some(16),
+                raw::TJSAMP_TJSAMP_411 => Some(32),
+                _ => None,
+            },
+            scales: !lossless,
         })
     }
 
+    /// Decodes `frame`, densely.
     pub fn decode(
         &mut self,
         encoded: &[u8],
-        header: &Header,
+        frame: &Frame,
         pixels: &mut [u8],
         format: raw::TJPF,
     ) -> Result<()> {
+        self.choose(frame)?;
         // libjpeg fills up what a cut file lacks, and only warns: TurboJPEG tells the first warning.
-        let Some(warning) = self.decode_once(encoded, header, pixels, format, 1)? else {
-            return Ok(());
-        };
-        if harmless(&warning) && has_end(encoded) {
-            self.decode_once(encoded, header, pixels, format, 0)?;
-            return Ok(());
+        let warning = self.decode_once(encoded, frame, pixels, format, 1)?;
+        match &warning {
+            // A part's decoder does not see the end of the file.
+            None if frame.is_whole() || encoded.ends_with(&END) || has_end(encoded) => Ok(()),
+            None => Err(corrupt("JPEG: it is cut short")),
+            Some(warning) if harmless(warning) && has_end(encoded) => {
+                self.decode_once(encoded, frame, pixels, format, 0)?;
+                Ok(())
+            }
+            Some(warning) => Err(corrupt(format!("JPEG: {warning}"))),
         }
-        Err(corrupt(format!("JPEG: {warning}")))
+    }
+
+    /// Sets what is to be decoded of the image whose header was read last.
+    fn choose(&mut self, frame: &Frame) -> Result<()> {
+        let turbo = &mut self.0;
+        let scale = raw::tjscalingfactor {
+            num: 1,
+            denom: frame.denominator as c_int,
+        };
+        let Rect {
+            left,
+            top,
+            width,
+            height,
+        } = frame.rect;
+        let [x, y, w, h] = if frame.is_whole() {
+            [0; 4]
+        } else {
+            [left, top, width, height].map(|v| v as c_int)
+        };
+        // SAFETY: a live handle.
+        let code = unsafe {
+            match raw::tj3SetScalingFactor(turbo.0.as_ptr(), scale) {
+                0 => raw::tj3SetCroppingRegion(turbo.0.as_ptr(), raw::tjregion { x, y, w, h }),
+                code => code,
+            }
+        };
+        if code == 0 {
+            Ok(())
+        } else {
+            Err(corrupt(format!("JPEG: {}", turbo.message())))
+        }
     }
 
     /// Decodes, and answers the warning if there was one.
     fn decode_once(
         &mut self,
         encoded: &[u8],
-        header: &Header,
+        frame: &Frame,
         pixels: &mut [u8],
         format: raw::TJPF,
         stop: c_int,
     ) -> Result<Option<String>> {
         let channels = if format == raw::TJPF_TJPF_CMYK { 4 } else { 3 };
-        let pitch = header.width * channels;
-        assert!(pixels.len() >= pitch * header.height);
+        let pitch = frame.rect.width * channels;
+        assert!(pixels.len() >= pitch * frame.rect.height);
         let turbo = &mut self.0;
         turbo.set(raw::TJPARAM_TJPARAM_STOPONWARNING, stop)?;
-        // SAFETY: a live handle, the bytes as they are, and room for the image whose header was read from those bytes.
+        // SAFETY: a live handle, the bytes as they are, and room for the frame of the image whose header was read from those bytes.
         let code = unsafe {
             raw::tj3Decompress8(
                 turbo.0.as_ptr(),
@@ -169,6 +223,46 @@ impl Decoder {
     }
 }
 
+impl Header {
+    pub fn size(&self) -> (usize, usize) {
+        (self.width, self.height)
+    }
+
+    /// The frame to decode for the `needed` pixels at 1/denominator: those, with what surrounds them up to the block's edge,
+    /// or the whole image.
+    pub fn frame(&self, needed: Rect, denominator: usize) -> Frame {
+        let whole = Frame::whole(self.size(), denominator);
+        let Some(block) = self.block.map(|width| width.div_ceil(denominator)) else {
+            return whole;
+        };
+        // Smoothed colours depend on their neighbours, and on there being some.
+        const BESIDE: usize = 2;
+        const LEAST: usize = 32;
+        let right = (needed.left + needed.width + BESIDE).min(whole.rect.width);
+        let left = needed
+            .left
+            .saturating_sub(BESIDE)
+            .min(right.saturating_sub(LEAST))
+            / block
+            * block;
+        let width = right.max(LEAST).min(whole.rect.width) - left;
+        if width * needed.height * 10 > whole.rect.width * whole.rect.height * 9 {
+            return whole;
+        }
+        Frame {
+            rect: Rect {
+                left,
+                width,
+                ..needed
+            },
+            ..whole
+        }
+    }
+}
+
+/// The mark at the end of a JPEG.
+const END: [u8; 2] = [0xff, 0xd9];
+
 /// Whether an image with this warning of libjpeg's has all of its pixels nevertheless.
 fn harmless(warning: &str) -> bool {
     [
@@ -187,7 +281,7 @@ fn has_end(encoded: &[u8]) -> bool {
     let mut marks = encoded.array_windows::<2>().rev();
     let mut ended = false;
     marks.any(|mark| {
-        ended |= *mark == [0xff, 0xd9];
+        ended |= *mark == END;
         *mark == [0xff, 0xda]
     });
     ended
@@ -214,6 +308,7 @@ pub fn inks_to_rgb(inks: &[u8], rgb: &mut [u8]) {
 mod tests {
     use super::super::testing::*;
     use super::*;
+    use crate::abi::LtImageOptions;
 
     #[test]
     fn gray_and_progressive_jpegs_decode() {
@@ -298,5 +393,86 @@ mod tests {
         assert!(decode(&extra, &options(64, 48)).is_err());
         extra.extend([0xff, 0xd9, 1, 2, 3]);
         assert_eq!(decode(&extra, &options(64, 48)).unwrap(), whole);
+    }
+
+    #[test]
+    fn a_part_has_the_pixels_of_the_whole() {
+        let mut decoder = Decoder::new().unwrap();
+        let mut random = 5u64;
+        let mut below = |bound: usize| {
+            random = next(random);
+            (random >> 33) as usize % bound
+        };
+        let mut parts = 0;
+        for subsampling in [
+            raw::TJSAMP_TJSAMP_444,
+            raw::TJSAMP_TJSAMP_422,
+            raw::TJSAMP_TJSAMP_420,
+            raw::TJSAMP_TJSAMP_GRAY,
+            raw::TJSAMP_TJSAMP_440,
+            raw::TJSAMP_TJSAMP_411,
+            raw::TJSAMP_TJSAMP_441,
+        ] {
+            for (progressive, restart) in [(0, 0), (1, 0), (0, 3)] {
+                let size = (160 + below(90), 120 + below(90));
+                let parameters = [
+                    (raw::TJPARAM_TJPARAM_SUBSAMP, subsampling),
+                    (raw::TJPARAM_TJPARAM_PROGRESSIVE, progressive),
+                    (raw::TJPARAM_TJPARAM_RESTARTBLOCKS, restart),
+                ];
+                let rgb = noise(size.0, size.1);
+                let file = jpeg(&rgb, size, raw::TJPF_TJPF_RGB, &parameters);
+                let header = decoder.header(&file).unwrap();
+                for denominator in [1, 2, 4, 8] {
+                    let whole = Frame::whole(size, denominator);
+                    let (width, height) = (whole.rect.width, whole.rect.height);
+                    let mut all = vec![0; width * height * 3];
+                    let format = raw::TJPF_TJPF_RGB;
+                    decoder.decode(&file, &whole, &mut all, format).unwrap();
+                    for _ in 0..60 {
+                        let (left, top) = (below(width), below(height));
+                        let needed = Rect {
+                            left,
+                            top,
+                            width: 1 + below(width - left),
+                            height: 1 + below(height - top),
+                        };
+                        let frame = header.frame(needed, denominator);
+                        parts += usize::from(!frame.is_whole());
+                        let mut pixels = vec![0; frame.rect.width * frame.rect.height * 3];
+                        decoder.decode(&file, &frame, &mut pixels, format).unwrap();
+                        let inside = Rect {
+                            left: left - frame.rect.left,
+                            top: top - frame.rect.top,
+                            ..needed
+                        };
+                        assert!(
+                            cut(&pixels, frame.rect.width, inside) == cut(&all, width, needed),
+                            "{subsampling} {progressive} {restart} {size:?} {needed:?} {frame:?}"
+                        );
+                    }
+                }
+            }
+        }
+        assert!(parts > 3000, "{parts}");
+    }
+
+    #[test]
+    fn a_cut_jpeg_is_corrupt_also_where_the_part_lies_before_the_cut() {
+        let file = rgb_jpeg(200, 200);
+        let top = LtImageOptions {
+            geometry: 1,
+            resize_shorter: 200,
+            ..options(200, 40)
+        };
+        decode(&file, &top).unwrap();
+        for length in [file.len() - 2, file.len() - 200] {
+            let failure = decode(&file[..length], &top).unwrap_err();
+            assert_eq!(failure.code, Code::CorruptData);
+        }
+        // something behind the end does no harm
+        let mut more = file.clone();
+        more.extend([1, 2, 3]);
+        assert_eq!(decode(&more, &top).unwrap(), decode(&file, &top).unwrap());
     }
 }

@@ -232,29 +232,291 @@ mod tests {
             png_of(&rgba, (32, 32), ColorType::Rgba, BitDepth::Eight, |_| {}),
         ];
         let mut random = 3u64;
-        let options = LtImageOptions {
+        let oriented = LtImageOptions {
             apply_orientation: 1,
             max_pixels: 1 << 20,
             ..options(16, 16)
         };
+        let ways = [
+            oriented,
+            LtImageOptions {
+                flip_probability: 0.5,
+                ..center_crop(14)
+            },
+            LtImageOptions {
+                apply_orientation: 1,
+                dtype: 1,
+                ..random_crop(9)
+            },
+            LtImageOptions {
+                fast: 1,
+                ..options(4, 4)
+            },
+            LtImageOptions {
+                fast: 1,
+                apply_orientation: 1,
+                ..random_crop(4)
+            },
+        ];
         for file in &files {
-            for _ in 0..3000 {
+            for i in 0..6000 {
+                let options = &ways[i % ways.len()];
                 let mut damaged = file.clone();
                 for _ in 0..3 {
-                    random = random
-                        .wrapping_mul(6364136223846793005)
-                        .wrapping_add(1442695040888963407);
+                    random = next(random);
                     let at = (random >> 33) as usize % damaged.len();
                     damaged[at] = (random >> 20) as u8;
                 }
-                if let Err(failure) = decode(&damaged, &options) {
-                    assert!(
-                        matches!(failure.code, Code::CorruptData | Code::Unsupported),
-                        "{failure:?}"
-                    );
+                match decode(&damaged, options) {
+                    Err(failure) => {
+                        assert!(
+                            matches!(failure.code, Code::CorruptData | Code::Unsupported),
+                            "{failure:?}"
+                        );
+                        let code = codes(&damaged, options);
+                        assert_eq!(code, failure.code as i32);
+                    }
+                    Ok(pixels) => {
+                        assert_eq!(decode(&damaged, options).unwrap(), pixels);
+                        assert_eq!(codes(&damaged, options), 0);
+                    }
                 }
             }
         }
+    }
+
+    /// The code of an image decoded on its own.
+    fn codes(image: &[u8], options: &LtImageOptions) -> i32 {
+        let array = FFI_ArrowArray::new(&BinaryArray::from_iter_values([image]).to_data());
+        let mut pixels = vec![0xa5u8; (options.width * options.height) as usize * 12];
+        let mut code = -1;
+        ok(|err| unsafe {
+            lt_image_decode(
+                &array,
+                c"z".as_ptr(),
+                0,
+                1,
+                options,
+                &0,
+                &mut code,
+                pixels.as_mut_ptr().cast(),
+                pixels.len() as i64,
+                err,
+            )
+        });
+        code
+    }
+
+    /// The same image as JPEG, of which parts are decoded, and as PNG, which is decoded as a whole.
+    fn both(width: usize, height: usize) -> (Vec<u8>, Vec<u8>) {
+        let parameters = [(raw::TJPARAM_TJPARAM_SUBSAMP, raw::TJSAMP_TJSAMP_420)];
+        let size = (width, height);
+        let file = jpeg(&noise(width, height), size, raw::TJPF_TJPF_RGB, &parameters);
+        let pixels = decode(&file, &options(width, height)).unwrap();
+        (file, rgb_png(&pixels, size))
+    }
+
+    #[test]
+    fn a_center_crop_is_the_middle_of_the_resized_image() {
+        for (size, shorter, to) in [
+            ((300, 200), 128, (112, 112)),
+            ((200, 301), 128, (112, 100)),
+            ((640, 150), 64, (50, 64)),
+            ((150, 333), 200, (150, 160)),
+            ((90, 90), 128, (112, 112)),
+            ((256, 320), 256, (224, 200)),
+        ] {
+            let (file, whole) = both(size.0, size.1);
+            let middle = LtImageOptions {
+                geometry: 1,
+                resize_shorter: shorter as i32,
+                ..options(to.0, to.1)
+            };
+            // torchvision: the longer side is rounded down, the margin to the nearest even number
+            let long = |long: usize, short: usize| (shorter * long) / short;
+            let grid = if size.0 <= size.1 {
+                (shorter, long(size.1, size.0))
+            } else {
+                (long(size.0, size.1), shorter)
+            };
+            let margin = |of: usize, to: usize| ((of - to) as f64 / 2.0).round_ties_even() as usize;
+            let resized = decode(&whole, &options(grid.0, grid.1)).unwrap();
+            let part = geometry::Rect {
+                left: margin(grid.0, to.0),
+                top: margin(grid.1, to.1),
+                width: to.0,
+                height: to.1,
+            };
+            let expected = cut(&resized, grid.0, part);
+            for image in [&file, &whole] {
+                let pixels = decode(image, &middle).unwrap();
+                assert!(largest_difference(&pixels, &expected) <= 1, "{size:?}");
+                assert!(mean_difference(&pixels, &expected) < 0.01, "{size:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_random_crop_is_its_part_alone_resized() {
+        let (file, whole) = both(300, 200);
+        let upright = decode(&whole, &options(300, 200)).unwrap();
+        let options = LtImageOptions {
+            seed: 11,
+            ..random_crop(48)
+        };
+        let checked = Options::new(&options).unwrap();
+        let count = 200;
+        let columns =
+            [&file, &whole].map(|f| BinaryArray::from_iter_values(std::iter::repeat_n(f, count)));
+        let [jpegs, pngs] = columns.map(|c| decode_column(&c, c"z", &options).unwrap());
+        assert_eq!(jpegs, pngs);
+        for (key, pixels) in jpegs.chunks(48 * 48 * 3).enumerate() {
+            let part = geometry::View::new(&checked, (300, 200), 1, key as u64).part;
+            let alone = rgb_png(&cut(&upright, 300, part), (part.width, part.height));
+            let expected = decode(&alone, &super::testing::options(48, 48)).unwrap();
+            assert_eq!(pixels, expected, "{part:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_gives_the_same_pixels_whatever_the_batch_and_the_thread() {
+        let files: Vec<_> = (0..12).map(|i| both(100 + 10 * i, 90).0).collect();
+        let column = BinaryArray::from_iter_values(&files);
+        let options = LtImageOptions {
+            flip_probability: 0.5,
+            seed: 3,
+            dtype: 1,
+            ..random_crop(20)
+        };
+        let all = decode_column(&column, c"z", &options).unwrap();
+        let array = FFI_ArrowArray::new(&column.to_data());
+        let one = 20 * 20 * 3 * 4;
+        // backwards, each on a thread of its own
+        for row in (0..files.len()).rev() {
+            let array = &array;
+            let options = &options;
+            let pixels = std::thread::scope(|scope| {
+                let run = move || {
+                    let mut pixels = vec![0u8; one];
+                    let key = row as u64;
+                    ok(|err| unsafe {
+                        lt_image_decode(
+                            array,
+                            c"z".as_ptr(),
+                            row as i64,
+                            1,
+                            options,
+                            &key,
+                            std::ptr::null_mut(),
+                            pixels.as_mut_ptr().cast(),
+                            one as i64,
+                            err,
+                        )
+                    });
+                    pixels
+                };
+                scope.spawn(run).join().unwrap()
+            });
+            assert_eq!(pixels, all[row * one..][..one]);
+        }
+    }
+
+    #[test]
+    fn a_mirrored_image_is_the_plain_one_from_right_to_left() {
+        let (file, _) = both(90, 60);
+        for plain in [options(40, 30), center_crop(28), options(90, 60)] {
+            let mirrored = LtImageOptions {
+                flip_probability: 1.0,
+                ..plain
+            };
+            let expected: Vec<u8> = decode(&file, &plain)
+                .unwrap()
+                .chunks(plain.width as usize * 3)
+                .flat_map(|row| row.as_chunks::<3>().0.iter().rev().flatten().copied())
+                .collect();
+            assert_eq!(decode(&file, &mirrored).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn the_geometry_applies_to_the_upright_image() {
+        let (file, _) = both(120, 90);
+        for orientation in 1..=8 {
+            let turned = with_exif(&file, &exif(orientation, true));
+            let (width, height) = if orientation >= 5 {
+                (90, 120)
+            } else {
+                (120, 90)
+            };
+            let orient = |options| LtImageOptions {
+                apply_orientation: 1,
+                ..options
+            };
+            let upright = decode(&turned, &orient(options(width, height))).unwrap();
+            let upright = rgb_png(&upright, (width, height));
+            let random = LtImageOptions {
+                flip_probability: 0.5,
+                height: 31,
+                ..random_crop(24)
+            };
+            for seed in 0..20 {
+                for how in [center_crop(42), random] {
+                    let how = LtImageOptions { seed, ..how };
+                    let expected = decode(&upright, &how).unwrap();
+                    let pixels = decode(&turned, &orient(how)).unwrap();
+                    // rows and columns are resized in another order
+                    assert!(largest_difference(&pixels, &expected) <= 1, "{orientation}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn images_of_any_shape_fit_any_geometry() {
+        for (width, height) in [(1, 1), (1, 300), (300, 1), (2, 1), (17, 3), (33, 33)] {
+            let file = rgb_jpeg(width, height);
+            for plain in [options(5, 7), center_crop(70), random_crop(7)] {
+                for fast in [0, 1] {
+                    for seed in 0..20 {
+                        let how = LtImageOptions {
+                            fast,
+                            seed,
+                            ..plain
+                        };
+                        decode(&file, &how).unwrap();
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn fast_decoding_is_close_and_exact_where_it_cannot_be_faster() {
+        let parameters = [(raw::TJPARAM_TJPARAM_SUBSAMP, raw::TJSAMP_TJSAMP_420)];
+        let pixels = picture(640, 480);
+        let file = jpeg(&pixels, (640, 480), raw::TJPF_TJPF_RGB, &parameters);
+        let fast = |options| LtImageOptions { fast: 1, ..options };
+        // the grid of the picture has edges of its own; 1/2, 1/4 and 1/8
+        for side in [224, 112, 56] {
+            for how in [options(side, side), center_crop(side), random_crop(side)] {
+                let difference = mean_difference(
+                    &decode(&file, &fast(how)).unwrap(),
+                    &decode(&file, &how).unwrap(),
+                );
+                assert!(difference < 2.0, "{side}: {difference}");
+            }
+            let differs = decode(&file, &fast(options(side, side))).unwrap()
+                != decode(&file, &options(side, side)).unwrap();
+            assert!(differs, "{side}: nothing was decoded at a smaller size");
+        }
+        // one pixel less than twice the output
+        let how = options(320, 241);
+        let exact = decode(&file, &how).unwrap();
+        assert_eq!(decode(&file, &fast(how)).unwrap(), exact);
+        let png = rgb_png(&pixels, (640, 480));
+        let how = options(64, 48);
+        let exact = decode(&png, &how).unwrap();
+        assert_eq!(decode(&png, &fast(how)).unwrap(), exact);
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub struct Options {
     pub geometry: Geometry,
     pub flip_probability: f64,
     pub seed: u64,
+    pub fast: bool,
 }
 
 /// How bytes become floats: over 255, and perhaps less a mean and over a deviation.
@@ -105,6 +106,7 @@ impl Options {
             geometry: Geometry::new(options)?,
             flip_probability: options.flip_probability,
             seed: options.seed,
+            fast: options.fast != 0,
         })
     }
 

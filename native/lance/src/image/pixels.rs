@@ -5,53 +5,42 @@
 use fast_image_resize::images::{CroppedImage, Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
-use super::geometry::View;
+use super::geometry::{Frame, Source, View};
 use super::options::Floats;
 use crate::error::{Failure, Result};
 
-/// Resizes what `view` says of an RGB image of `size` by Pillow's antialiased bilinear filter.
+/// Resizes an RGB image, or the part of it where `view` looks, by Pillow's antialiased bilinear filter.
 pub fn resize(
     resizer: &mut Resizer,
     from: &[u8],
-    (width, height): (usize, usize),
+    frame: &Frame,
     view: &View,
     to: &mut [u8],
 ) -> Result<()> {
     let failed = |e: &dyn std::fmt::Display| Failure::internal(format!("resizing: {e}"));
-    let from = ImageRef::new(width as u32, height as u32, from, PixelType::U8x3)
-        .map_err(|e| failed(&e))?;
+    let (width, height) = (frame.rect.width as u32, frame.rect.height as u32);
+    let from = ImageRef::new(width, height, from, PixelType::U8x3).map_err(|e| failed(&e))?;
     let mut to = Image::from_slice_u8(view.to.0 as u32, view.to.1 as u32, to, PixelType::U8x3)
         .map_err(|e| failed(&e))?;
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
         .use_alpha(false);
-    let part = view.part;
-    let whole = (part.width, part.height) == view.grid;
-    if whole {
-        resizer.resize(&from, &mut to, &options)
-    } else if view.grid == (width, height) {
-        // Pixels beside the part do not count.
-        let [left, top, width, height] =
-            [part.left, part.top, part.width, part.height].map(|v| v as u32);
-        let from = CroppedImage::new(&from, left, top, width, height).map_err(|e| failed(&e))?;
-        resizer.resize(&from, &mut to, &options)
-    } else {
-        // As if the whole was resized to `grid`, so pixels beside the part count where the filter reaches over its edge.
-        let (left, wide) = stretched(part.left, part.width, view.grid.0, width);
-        let (top, high) = stretched(part.top, part.height, view.grid.1, height);
-        resizer.resize(&from, &mut to, &options.crop(left, top, wide, high))
+    match view.source(frame) {
+        Source::Cut(part) if (part.width, part.height) == (frame.rect.width, frame.rect.height) => {
+            resizer.resize(&from, &mut to, &options)
+        }
+        Source::Cut(part) => {
+            let [left, top, width, height] =
+                [part.left, part.top, part.width, part.height].map(|v| v as u32);
+            let from =
+                CroppedImage::new(&from, left, top, width, height).map_err(|e| failed(&e))?;
+            resizer.resize(&from, &mut to, &options)
+        }
+        Source::Box(left, top, width, height) => {
+            resizer.resize(&from, &mut to, &options.crop(left, top, width, height))
+        }
     }
     .map_err(|e| failed(&e))
-}
-
-/// `size` pixels from `start`, counted in an image `of` pixels long, in one that is `to` pixels long.
-fn stretched(start: usize, size: usize, of: usize, to: usize) -> (f64, f64) {
-    if of == to {
-        return (start as f64, size as f64);
-    }
-    let scale = |v: usize| v as f64 * to as f64 / of as f64;
-    let start = scale(start);
-    (start, scale(size).min(to as f64 - start))
 }
 
 /// i / 255 for every byte.

@@ -9,6 +9,7 @@ use arrow::ffi::FFI_ArrowArray;
 use turbojpeg::raw;
 
 use super::encode::Encoded;
+use super::geometry::Rect;
 use super::jpeg::Turbo;
 use super::lt_image_decode;
 use crate::abi::LtImageOptions;
@@ -197,4 +198,67 @@ pub fn with_exif(file: &[u8], tiff: &[u8]) -> Vec<u8> {
     out.extend(tiff);
     out.extend(&file[2..]);
     out
+}
+
+/// A picture of which no pixel is like its neighbours.
+pub fn noise(width: usize, height: usize) -> Vec<u8> {
+    let mut random = (width * 1000 + height) as u64;
+    picture(width, height)
+        .iter()
+        .map(|value| {
+            random = next(random);
+            value.wrapping_add((random >> 58) as u8)
+        })
+        .collect()
+}
+
+/// A linear congruential generator; the upper bits are the good ones.
+pub fn next(random: u64) -> u64 {
+    random
+        .wrapping_mul(6364136223846793005)
+        .wrapping_add(1442695040888963407)
+}
+
+/// A PNG with these pixels.
+pub fn rgb_png(rgb: &[u8], size: (usize, usize)) -> Vec<u8> {
+    png_of(rgb, size, png::ColorType::Rgb, png::BitDepth::Eight, |_| {})
+}
+
+/// A part of an RGB image of `width`.
+pub fn cut(rgb: &[u8], width: usize, part: Rect) -> Vec<u8> {
+    (part.top..part.top + part.height)
+        .flat_map(|y| &rgb[(y * width + part.left) * 3..][..part.width * 3])
+        .copied()
+        .collect()
+}
+
+pub fn mean_difference(a: &[u8], b: &[u8]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let sum: u64 = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| u64::from(a.abs_diff(*b)))
+        .sum();
+    sum as f64 / a.len() as f64
+}
+
+/// The middle of the image at 256/224 of the size.
+pub fn center_crop(side: usize) -> LtImageOptions {
+    LtImageOptions {
+        geometry: 1,
+        resize_shorter: (side * 8 / 7) as i32,
+        ..options(side, side)
+    }
+}
+
+/// A random part as torchvision has it by default.
+pub fn random_crop(side: usize) -> LtImageOptions {
+    LtImageOptions {
+        geometry: 2,
+        scale_min: 0.08,
+        scale_max: 1.0,
+        ratio_min: 3.0 / 4.0,
+        ratio_max: 4.0 / 3.0,
+        ..options(side, side)
+    }
 }
