@@ -199,6 +199,11 @@ void lt_column_retain(lt_column* column);
 /* One holder less. Its address fits lt_tensor_from_memory as the deleter, hence the untyped parameter. */
 void lt_column_release(void* column);
 
+/* Writes `count` columns (borrowed, as the array of them is) to `batch` as a struct array of `rows` rows, over the same
+ * memory; the caller owns it. Each column has one holder more until its part of `batch` is released, on any thread. */
+lt_status lt_columns_export(lt_column* const* columns, int64_t count, int64_t rows, struct ArrowArray* batch,
+                            lt_error* err);
+
 /* Unpacks `count` bits from `bits`, starting at bit `offset` (least significant first, as Arrow packs bools), to one byte
  * 0 or 1 each. Borrowed, any thread. */
 lt_status lt_bits_unpack(const void* bits, int64_t offset, int64_t count, uint8_t* bytes, lt_error* err);

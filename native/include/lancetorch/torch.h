@@ -134,6 +134,16 @@ lt_status lt_tensor_item_int(const lt_tensor* tensor, int64_t* value, lt_error* 
 /* The storage's count of references, to prove aliasing in tests. */
 int64_t lt_tensor_storage_use_count(const lt_tensor* tensor);
 
+/* For other code in this process that runs with the very libtorch of this shim, and has its C++ types: a handle for the
+ * tensor of `at_tensor`, a const at::Tensor*, borrowed. It is one reference more to the same tensor, history included.
+ * LT_INVALID_ARGUMENT: an undefined tensor. */
+lt_status lt_tensor_from_at(const void* at_tensor, lt_tensor** tensor, lt_error* err);
+
+/* The way back: makes `at_tensor`, an at::Tensor* of the caller's that is undefined as yet, one reference more to the same
+ * tensor. LT_UNSUPPORTED, with nothing changed: it is not the undefined tensor of this shim's libtorch, but names a tensor,
+ * or belongs to another copy of libtorch. So the first call tells whether the two share one. */
+lt_status lt_tensor_to_at(const lt_tensor* tensor, void* at_tensor, lt_error* err);
+
 /* Writes a dict name -> tensor as torch.save would, such that torch.load(path, weights_only=True) reads it. The file
  * appears under its name only when it is whole. LT_IO, LT_INVALID_ARGUMENT (a name twice), LT_UNSUPPORTED: a tensor
  * that the format has no place for, such as one of an unsigned type beyond 8 bits. */

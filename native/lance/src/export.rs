@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayData, RecordBatch, StructArray};
+use arrow::array::{Array, ArrayData, BooleanArray, RecordBatch, StructArray};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
+use arrow::datatypes::DataType;
 use arrow::ffi::FFI_ArrowArray;
 
 use crate::live::CountedBytes;
@@ -16,14 +17,26 @@ struct Owner {
     _bytes: CountedBytes,
 }
 
-/// The batch as a struct array for C. Its buffers are aligned for their types, and copied only where they were not.
+/// The batch as a struct array for C. Its buffers are aligned for their types and its arrays begin where their buffers do;
+/// what is not so already, is copied: a slice of bools, most of all.
 pub fn export(batch: RecordBatch) -> FFI_ArrowArray {
     let mut data = StructArray::from(batch).into_data();
     data.align_buffers();
     FFI_ArrowArray::new(&counted(data))
 }
 
+/// Bits alone keep an offset when an array is sliced, and Arrow Java does not look at the offset of an array of C.
+fn without_offset(data: ArrayData) -> ArrayData {
+    if data.offset() == 0 || data.data_type() != &DataType::Boolean {
+        return data;
+    }
+    let (values, nulls) = BooleanArray::from(data).into_parts();
+    let bits = BooleanBuffer::new(values.sliced(), 0, values.len());
+    BooleanArray::new(bits, nulls).into_data()
+}
+
 fn counted(data: ArrayData) -> ArrayData {
+    let data = without_offset(data);
     let nulls = data.nulls().map(|nulls| {
         let bits = BooleanBuffer::new(counted_buffer(nulls.buffer()), nulls.offset(), nulls.len());
         // SAFETY: the same bits, so the same number of nulls.

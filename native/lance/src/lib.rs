@@ -10,7 +10,7 @@
 //! - [`live`]: counters of what is alive; [`runtime`]: the one tokio runtime
 //! - [`dataset`], [`select`], [`scan`], [`take`], [`blob`], [`column`], [`image`], [`write`]: the sections of the header
 //! - [`rows`]: rows from anywhere as one batch; [`page_cache`]: local files as those need them
-//! - [`export`]: how a record batch leaves for C, counted and without a copy
+//! - [`export`]: how a record batch leaves for C, counted and without a copy; [`reexport`]: once more, by its columns
 
 // Every pointer an export takes is governed by the ownership rules of error.h and lance.h.
 #![allow(clippy::missing_safety_doc)]
@@ -24,6 +24,7 @@ mod export;
 mod image;
 mod live;
 mod page_cache;
+mod reexport;
 mod rows;
 mod runtime;
 mod scan;

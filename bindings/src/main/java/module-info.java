@@ -5,11 +5,14 @@ module io.lancetorch.bindings {
     exports io.lancetorch.error;
     exports io.lancetorch.bindings to
             io.lancetorch,
+            io.lancetorch.interop,
             io.lancetorch.jmh;
     exports io.lancetorch.bindings.torch to
             io.lancetorch,
+            io.lancetorch.interop,
             io.lancetorch.jmh;
     exports io.lancetorch.bindings.lance to
             io.lancetorch,
+            io.lancetorch.interop,
             io.lancetorch.jmh;
 }

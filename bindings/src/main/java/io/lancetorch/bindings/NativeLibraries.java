@@ -72,10 +72,7 @@ public final class NativeLibraries {
         Path shim = shim("liblancetorch_torch.so");
         Properties build = buildProperties(shim);
         String builtFor = build.getProperty("torch.version");
-        String named = setting("lancetorch.libtorch", "LANCETORCH_LIBTORCH");
-        if (named == null) {
-            named = build.getProperty("torch.home");
-        }
+        String named = namedLibtorch(build);
         String where;
         if (named == null) {
             List<Path> files = PresetsLibtorch.unpack();
@@ -96,6 +93,16 @@ public final class NativeLibraries {
         String running = runtimeVersion(where);
         requireVersion(builtFor, running, shim, where);
         load(shim);
+    }
+
+    /** The folder of the libtorch that is used in place of the presets', or null where it is theirs. Opens nothing. */
+    public static String namedLibtorch() {
+        return namedLibtorch(buildProperties(shim("liblancetorch_torch.so")));
+    }
+
+    private static String namedLibtorch(Properties build) {
+        String named = setting("lancetorch.libtorch", "LANCETORCH_LIBTORCH");
+        return named == null ? build.getProperty("torch.home") : named;
     }
 
     /** C++ has no stable ABI across libtorch versions, so a shim must not even be opened beside another than its own. */

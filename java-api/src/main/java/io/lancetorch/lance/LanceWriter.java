@@ -156,7 +156,7 @@ public final class LanceWriter implements AutoCloseable {
             Status.check(
                     lance_h.lt_writer_open(
                             temporary.allocateFrom(uri),
-                            schema.write(temporary),
+                            schema.toArrow(temporary),
                             builder.options(temporary, progress),
                             out,
                             error),
@@ -196,6 +196,26 @@ public final class LanceWriter implements AutoCloseable {
         rows++;
         if (rows == MAX_BATCH_ROWS || bytes >= MAX_BATCH_BYTES) {
             flush();
+        }
+    }
+
+    /**
+     * Adds all rows of {@code batch}, which stays the caller's and may be closed after. Its columns are the schema's, in order
+     * and in type.
+     *
+     * @throws InvalidArgumentException where they are not
+     */
+    public void write(RecordBatch batch) {
+        handle();
+        flush();
+        try (Arena temporary = Arena.ofConfined()) {
+            MemorySegment array = ArrowArray.allocate(temporary);
+            batch.exportTo(array);
+            try {
+                Status.check(lance_h.lt_writer_write(handle(), array, error), error, uri);
+            } finally {
+                ArrowArray.release.invoke(ArrowArray.release(array), array);
+            }
         }
     }
 

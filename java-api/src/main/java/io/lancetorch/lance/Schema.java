@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
 
 import io.lancetorch.bindings.lance.ArrowSchema;
+import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.NotFoundException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
@@ -67,6 +68,22 @@ public record Schema(List<Field> fields, Map<String, String> metadata) {
         return new Schema(root.children(), root.metadata());
     }
 
+    /** Reads and releases an {@code ArrowSchema} that another library hands over. */
+    static Schema consume(MemorySegment schema) {
+        if (ArrowSchema.release(schema).address() == 0) {
+            throw new InvalidArgumentException("the ArrowSchema was released or moved before");
+        }
+        try {
+            String format = string(ArrowSchema.format(schema));
+            if (!format.equals("+s")) {
+                throw new InvalidArgumentException("an ArrowSchema of format " + format + ", not of a struct (+s)");
+            }
+            return read(schema);
+        } finally {
+            ArrowSchema.release.invoke(ArrowSchema.release(schema), schema);
+        }
+    }
+
     private static Field readField(MemorySegment schema) {
         long children = ArrowSchema.n_children(schema);
         List<Field> fields = new ArrayList<>();
@@ -105,15 +122,18 @@ public record Schema(List<Field> fields, Map<String, String> metadata) {
         return pairs;
     }
 
-    /** Writes this schema as a struct, in memory of {@code allocator}, without a release function. */
-    MemorySegment write(SegmentAllocator allocator) {
+    /**
+     * This schema as an {@code ArrowSchema} of a struct, for other libraries: in memory of {@code allocator}, and good for as
+     * long as that. Its release function only marks it as released.
+     */
+    public MemorySegment toArrow(SegmentAllocator allocator) {
         return write(new Field("", "+s", false, fields, metadata), allocator);
     }
 
     private static MemorySegment write(Field field, SegmentAllocator allocator) {
         MemorySegment schema = ArrowSchema.allocate(allocator);
         schema.fill((byte) 0);
-        ArrowSchema.release(schema, BorrowedArrow.RELEASE);
+        ArrowSchema.release(schema, BorrowedArrow.SCHEMA_RELEASE);
         ArrowSchema.format(schema, allocator.allocateFrom(field.format()));
         ArrowSchema.name(schema, allocator.allocateFrom(field.name()));
         ArrowSchema.metadata(schema, writeMetadata(field.metadata(), allocator));

@@ -141,6 +141,14 @@ public final class Tensor implements AutoCloseable {
         return frame.outTensor("Tensor.fromMemory");
     }
 
+    /** Takes over an {@code lt_tensor*} of {@code lancetorch/torch.h} that other native code made, and releases it at its end. */
+    public static Tensor fromHandle(MemorySegment handle) {
+        if (handle.address() == 0) {
+            throw new InvalidArgumentException("an lt_tensor* that is NULL");
+        }
+        return new Tensor(handle.address(), "Tensor.fromHandle", Native.get());
+    }
+
     private static MemorySegment shape(Native frame, long[] shape) {
         if (shape.length > Native.MAX_DIMENSIONS) {
             throw new InvalidArgumentException(

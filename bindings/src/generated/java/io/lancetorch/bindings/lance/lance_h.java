@@ -2020,6 +2020,70 @@ public class lance_h extends lance_h$shared {
         }
     }
 
+    private static class lt_columns_export {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            lance_h.C_INT,
+            lance_h.C_POINTER,
+            lance_h.C_LONG,
+            lance_h.C_LONG,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_columns_export");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_columns_export(lt_column *const *columns, int64_t count, int64_t rows, struct ArrowArray *batch, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_columns_export$descriptor() {
+        return lt_columns_export.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_columns_export(lt_column *const *columns, int64_t count, int64_t rows, struct ArrowArray *batch, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_columns_export$handle() {
+        return lt_columns_export.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_columns_export(lt_column *const *columns, int64_t count, int64_t rows, struct ArrowArray *batch, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_columns_export$address() {
+        return lt_columns_export.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_columns_export(lt_column *const *columns, int64_t count, int64_t rows, struct ArrowArray *batch, lt_error *err)
+     * }
+     */
+    public static int lt_columns_export(MemorySegment columns, long count, long rows, MemorySegment batch, MemorySegment err) {
+        var mh$ = lt_columns_export.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_columns_export", columns, count, rows, batch, err);
+            }
+            return (int)mh$.invokeExact(columns, count, rows, batch, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class lt_bits_unpack {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             lance_h.C_INT,

@@ -1573,6 +1573,130 @@ public class torch_h extends torch_h$shared {
         }
     }
 
+    private static class lt_tensor_from_at {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_tensor_from_at");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_tensor_from_at(const void *at_tensor, lt_tensor **tensor, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_tensor_from_at$descriptor() {
+        return lt_tensor_from_at.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_tensor_from_at(const void *at_tensor, lt_tensor **tensor, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_tensor_from_at$handle() {
+        return lt_tensor_from_at.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_tensor_from_at(const void *at_tensor, lt_tensor **tensor, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_tensor_from_at$address() {
+        return lt_tensor_from_at.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_tensor_from_at(const void *at_tensor, lt_tensor **tensor, lt_error *err)
+     * }
+     */
+    public static int lt_tensor_from_at(MemorySegment at_tensor, MemorySegment tensor, MemorySegment err) {
+        var mh$ = lt_tensor_from_at.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_tensor_from_at", at_tensor, tensor, err);
+            }
+            return (int)mh$.invokeExact(at_tensor, tensor, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_tensor_to_at {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_tensor_to_at");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_tensor_to_at(const lt_tensor *tensor, void *at_tensor, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_tensor_to_at$descriptor() {
+        return lt_tensor_to_at.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_tensor_to_at(const lt_tensor *tensor, void *at_tensor, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_tensor_to_at$handle() {
+        return lt_tensor_to_at.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_tensor_to_at(const lt_tensor *tensor, void *at_tensor, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_tensor_to_at$address() {
+        return lt_tensor_to_at.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_tensor_to_at(const lt_tensor *tensor, void *at_tensor, lt_error *err)
+     * }
+     */
+    public static int lt_tensor_to_at(MemorySegment tensor, MemorySegment at_tensor, MemorySegment err) {
+        var mh$ = lt_tensor_to_at.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_tensor_to_at", tensor, at_tensor, err);
+            }
+            return (int)mh$.invokeExact(tensor, at_tensor, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class lt_state_dict_write {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             torch_h.C_INT,

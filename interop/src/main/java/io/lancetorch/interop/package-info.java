@@ -1,0 +1,2 @@
+/** Arrow Java and the JavaCPP presets, to and from lancetorch, without a copy. */
+package io.lancetorch.interop;
