@@ -41,10 +41,10 @@ final class BadRowReplacement {
         positions = new RowPositions(dataset.fragments());
     }
 
-    /** Notes a bad row. */
-    void report(int step, int row, String column, String reason) {
+    /** Notes that a row is bad in a column. {@code counts}: the row was not noted for another column of the step before. */
+    void report(int step, int row, String column, String reason, boolean counts) {
         long key = key(step, row);
-        log.add(new BadRow(epoch, step, Plan.fragmentOf(key), Plan.rowOf(key), column, reason));
+        log.add(new BadRow(epoch, step, Plan.fragmentOf(key), Plan.rowOf(key), column, reason), counts);
     }
 
     private long key(int step, int row) {
@@ -57,27 +57,32 @@ final class BadRowReplacement {
         return found.get();
     }
 
+    /** The positions in the dataset of a step's rows, as they are planned. */
+    long[] positions(int step) {
+        long[] result = new long[plan.rows(step)];
+        plan.forEachRow(step, (row, key) -> result[row] = positions.of(key));
+        return result;
+    }
+
     /**
-     * Reads a step with other rows for the bad ones, and tells their keys to {@code newKeys}. {@code attempt}: others again
-     * for each. The caller closes the rows.
+     * Reads the rows at {@code taken}, after others have been drawn for the {@code bad} ones of them, whose keys are told to
+     * {@code newKeys}. {@code attempt}: others again for each. The caller closes the rows.
      */
-    RecordBatch read(int step, boolean[] bad, int attempt, Plan.RowVisitor newKeys) {
+    RecordBatch read(int step, long[] taken, boolean[] bad, int attempt, Plan.RowVisitor newKeys) {
         if (attempt == MAX_ATTEMPTS) {
             throw new CorruptDataException(
-                    "step " + step + ": of " + MAX_ATTEMPTS
-                            + " draws of rows in the place of rows that cannot be decoded,"
-                            + " none could be decoded either: keep such rows by BadRows.SUBSTITUTE, or mend "
+                    "step " + step + ": " + MAX_ATTEMPTS
+                            + " rows were drawn for the place of one that cannot be decoded,"
+                            + " and none of them could be decoded either: keep such rows by BadRows.SUBSTITUTE, or mend "
                             + dataset.uri(),
                     -1);
         }
-        long[] taken = new long[bad.length];
         plan.forEachRow(step, (row, key) -> {
-            long used = key;
             if (bad[row]) {
-                used = draw(new SplittableRandom(seed ^ Long.rotateLeft(epoch, 32) ^ key * 31 + attempt));
-                newKeys.visit(row, used);
+                long drawn = draw(new SplittableRandom(seed ^ Long.rotateLeft(epoch, 32) ^ key * 31 + attempt));
+                newKeys.visit(row, drawn);
+                taken[row] = positions.of(drawn);
             }
-            taken[row] = positions.of(used);
         });
         return dataset.take(taken, columns, withRowId);
     }

@@ -254,6 +254,10 @@ final class BatchPipeline implements BatchStream {
 
     @Override
     public void close() {
+        if (threads.contains(Thread.currentThread())) {
+            throw new IllegalStateException(
+                    "a loader cannot be closed by its own collate or column function: throw an exception there instead");
+        }
         lock.lock();
         try {
             if (closing) {

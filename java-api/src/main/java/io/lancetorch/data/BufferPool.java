@@ -13,7 +13,7 @@ final class BufferPool implements AutoCloseable {
     private final List<ImageBuffer> free = new ArrayList<>();
     private boolean closed;
 
-    /** {@code capacity}: rows of a buffer. {@code kept}: how many to keep that nobody uses. */
+    /** {@code capacity}: rows of a buffer at first. {@code kept}: how many to keep that nobody uses. */
     BufferPool(int capacity, boolean pinned, int kept) {
         this.capacity = capacity;
         this.pinned = pinned;

@@ -582,7 +582,8 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
     }
 
     /**
-     * Ends all iterations and their threads; batches that were detached live on. Any thread: the one that iterates gets a
+     * Ends all iterations and their threads; batches that were detached live on. Any thread but the loader's own, which run
+     * {@link Collate} and {@link ColumnFunction}: the one that iterates gets a
      * {@link CancelledException} where it waits, and its batch in use is freed when it asks for the next one. A second close
      * does nothing.
      */

@@ -17,38 +17,52 @@ import java.lang.foreign.ValueLayout;
  */
 final class ImageBuffer implements AutoCloseable {
     private final ImageTransform transform;
-    private final int capacity;
     private final boolean pinned;
-    private final Tensor keys;
-    private final Tensor codes;
-    private final MemorySegment keyMemory;
-    private final MemorySegment codeMemory;
+    private int capacity;
+    private Tensor keys;
+    private Tensor codes;
+    private MemorySegment keyMemory;
+    private MemorySegment codeMemory;
     private Tensor pixels;
     private MemorySegment memory;
     private Tensor bytes;
+    private MemorySegment byteMemory;
     private Event copied;
 
-    /** {@code capacity}: in rows. {@code pinned}: in page-locked memory. */
+    /** {@code capacity}: in rows, at first. {@code pinned}: in page-locked memory. */
     ImageBuffer(ImageTransform transform, int capacity, boolean pinned) {
         this.transform = transform;
-        this.capacity = capacity;
         this.pinned = pinned;
-        keys = TensorScope.detach(Tensor.empty(DType.INT64, capacity));
-        codes = TensorScope.detach(Tensor.empty(DType.INT32, capacity));
-        keyMemory = keys.data();
-        codeMemory = codes.data();
+        this.capacity = capacity;
     }
 
     boolean isOf(ImageTransform other) {
         return other == transform;
     }
 
-    /** Makes it ready for the next batch; memory that somebody still uses stays his, and other memory takes its place. */
-    void prepare() {
+    /**
+     * Makes it ready for the next batch of so many rows; memory that somebody still uses stays his, and other memory takes its
+     * place.
+     */
+    void prepare(int rows) {
         if (copied != null) {
             copied.synchronize();
         }
-        if (pixels != null && pixels.storageUseCount() > 1) {
+        if (rows > capacity) {
+            freeMemory();
+            capacity = rows;
+        }
+        if (keys == null) {
+            keys = TensorScope.detach(Tensor.empty(DType.INT64, capacity));
+            keyMemory = keys.data();
+        }
+        if (codes == null) {
+            codes = TensorScope.detach(Tensor.empty(DType.INT32, capacity));
+            codeMemory = codes.data();
+        }
+        // Of copies of page-locked memory that the user has under way, libtorch's allocator alone knows.
+        boolean mayBeCopied = pinned && copied == null;
+        if (pixels != null && (mayBeCopied || pixels.storageUseCount() > 1)) {
             pixels.close();
             pixels = null;
         }
@@ -90,13 +104,14 @@ final class ImageBuffer implements AutoCloseable {
     /** Room for the same rows as bytes, where the pixels themselves are floats. */
     MemorySegment bytes(long first, long count) {
         long size = 3L * transform.height() * transform.width();
-        return bytes.data().asSlice(first * size, count * size);
+        return byteMemory.asSlice(first * size, count * size);
     }
 
     void needBytes() {
         if (bytes == null) {
             bytes = TensorScope.detach(
                     Tensor.empty(DType.UINT8, capacity * 3L * transform.height() * transform.width()));
+            byteMemory = bytes.data();
         }
     }
 
@@ -116,13 +131,21 @@ final class ImageBuffer implements AutoCloseable {
         return codeMemory.getAtIndex(ValueLayout.JAVA_INT, row) != 0;
     }
 
-    @Override
-    public void close() {
+    private void freeMemory() {
         for (Tensor tensor : new Tensor[] {keys, codes, pixels, bytes}) {
             if (tensor != null) {
                 tensor.close();
             }
         }
+        keys = null;
+        codes = null;
+        pixels = null;
+        bytes = null;
+    }
+
+    @Override
+    public void close() {
+        freeMemory();
         if (copied != null) {
             copied.close();
         }

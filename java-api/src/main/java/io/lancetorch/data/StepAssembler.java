@@ -132,7 +132,7 @@ final class StepAssembler implements AutoCloseable {
             buffer = buffers.take(transform);
             slot.buffers[index] = buffer;
         }
-        buffer.prepare();
+        buffer.prepare(slot.rows);
         slot.tensors[index] = buffer.tensor(slot.rows);
         if (!cached) {
             if (byteDecoders[index] != null) {
@@ -179,6 +179,12 @@ final class StepAssembler implements AutoCloseable {
         } else {
             bytes.decode(column, first, count, buffer.keys(row, count), codes, buffer.bytes(row, count));
             decoders[index].toFloats(buffer.bytes(row, count), count, buffer.pixels(row, count));
+            for (int at = row; badRows != BadRows.FAIL && at < row + count; at++) {
+                if (buffer.isBad(at)) {
+                    // A byte of 0 need not be a float of 0, which is what a decode to floats leaves.
+                    buffer.pixels(at, 1).fill((byte) 0);
+                }
+            }
         }
     }
 
@@ -234,8 +240,7 @@ final class StepAssembler implements AutoCloseable {
             }
             for (int row = 0; row < slot.rows; row++) {
                 if (slot.buffers[i].isBad(row)) {
-                    slot.markBad(row);
-                    replacement.report(slot.step, row, names[i], reason(slot, i, row));
+                    replacement.report(slot.step, row, names[i], reason(slot, i, row), slot.markBad(row));
                 }
             }
         }
@@ -259,38 +264,46 @@ final class StepAssembler implements AutoCloseable {
         }
     }
 
-    /** Reads the step once more, with other rows in the bad ones' places, until those can be decoded. */
+    /** Reads the step anew, with other rows in the bad ones' places, until each of those can be decoded. */
     private void replace(StepSlot slot) {
-        for (int attempt = 0; ; attempt++) {
-            StepRecords other = new StepRecords(replacement.read(slot.step, slot.bad, attempt, (row, key) -> {
+        long[] taken = replacement.positions(slot.step);
+        boolean[] open = slot.bad.clone();
+        boolean left = true;
+        for (int attempt = 0; left; attempt++) {
+            StepRecords other = new StepRecords(replacement.read(slot.step, taken, open, attempt, (row, key) -> {
                 for (ImageBuffer buffer : slot.buffers) {
                     if (buffer != null) {
                         buffer.key(row, key);
                     }
                 }
             }));
-            boolean good = true;
             try {
-                for (int i = 0; i < names.length; i++) {
-                    for (int row = 0; decoders[i] != null && row < slot.rows; row++) {
-                        if (slot.bad[row]) {
-                            decode(slot, i, other.column(names[i]), row, row, 1);
-                            good &= !slot.buffers[i].isBad(row);
-                        }
-                    }
+                left = false;
+                for (int row = 0; row < slot.rows; row++) {
+                    open[row] = open[row] && !decodeAll(slot, other, row);
+                    left |= open[row];
                 }
-                if (good) {
+                if (!left) {
                     remake(slot, other);
                 }
             } finally {
-                if (!good) {
+                if (slot.records != other) {
                     other.close();
                 }
             }
-            if (good) {
-                return;
+        }
+    }
+
+    /** Decodes one row of all image columns; whether it could be. */
+    private boolean decodeAll(StepSlot slot, StepRecords records, int row) {
+        boolean good = true;
+        for (int i = 0; i < names.length; i++) {
+            if (decoders[i] != null) {
+                decode(slot, i, records.column(names[i]), row, row, 1);
+                good &= !slot.buffers[i].isBad(row);
             }
         }
+        return good;
     }
 
     /** Makes the tensors that are not images anew, of other rows. */

@@ -65,11 +65,14 @@ final class StepSlot {
         partCounts[parts++] = count;
     }
 
-    void markBad(int row) {
+    /** Whether the row was not marked before. */
+    boolean markBad(int row) {
         if (bad == null) {
             bad = new boolean[rows];
         }
+        boolean isNew = !bad[row];
         bad[row] = true;
+        return isNew;
     }
 
     /** Frees the rows that were read. */

@@ -4,8 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.lancetorch.error.CorruptDataException;
+import io.lancetorch.lance.Field;
 import io.lancetorch.lance.ImageTransform;
 import io.lancetorch.lance.LanceDataset;
+import io.lancetorch.lance.LanceWriter;
+import io.lancetorch.lance.Schema;
 import io.lancetorch.testing.TestImages;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -185,6 +188,63 @@ class BadRowsTest {
             assertThatThrownBy(batches::next)
                     .isInstanceOf(CorruptDataException.class)
                     .hasMessageContainingAll("step 0", "SUBSTITUTE");
+        }
+    }
+
+    @Test
+    void skipFillsABatchOfWhichHalfIsBad() {
+        Set<Integer> half =
+                IntStream.range(0, 80).filter(row -> row % 2 == 0).boxed().collect(Collectors.toSet());
+        try (var spoiled = TestImages.grays(folder.resolve("half.lance"), 80, 30, half);
+                var loader = DataLoader.of(spoiled)
+                        .image("image", ImageTransform.resize(8, 8).uint8())
+                        .batchSize(80)
+                        .badRows(BadRows.SKIP)
+                        .withRowId()
+                        .open()) {
+            List<Seen> all = read(loader);
+            assertThat(all).hasSize(80);
+            assertThat(all).allSatisfy(seen -> {
+                assertThat(seen.id() % 2).isEqualTo(1);
+                assertThat(seen.gray()).isBetween(seen.id() - 2, seen.id() + 2);
+            });
+            assertThat(read(loader)).as("the same rows once more").isEqualTo(all);
+        }
+    }
+
+    @Test
+    void rowThatIsBadInTwoColumnsIsOneRow() {
+        String uri = folder.resolve("two.lance").toString();
+        Schema schema = Schema.of(Field.int64("id"), Field.binary("image"), Field.binary("other"));
+        try (var writer = LanceWriter.to(uri, schema).maxRowsPerFile(30).open()) {
+            for (int i = 0; i < 60; i++) {
+                writer.append(
+                        (long) i,
+                        i == 7 || i == 9 ? null : TestImages.gray(i),
+                        i == 7 || i == 8 ? null : TestImages.gray(i + 100));
+            }
+            writer.finish();
+        }
+        try (var two = LanceDataset.open(uri);
+                var loader = DataLoader.of(two)
+                        .image("image", ImageTransform.resize(8, 8).uint8())
+                        .image("other", ImageTransform.resize(4, 4).uint8())
+                        .batchSize(20)
+                        .badRows(BadRows.SKIP)
+                        .withRowId()
+                        .open()) {
+            for (Batch batch : loader) {
+                long[] ids = batch.get("id").toLongs();
+                long[] images = batch.get("image").toLongs();
+                long[] others = batch.get("other").toLongs();
+                for (int row = 0; row < 20; row++) {
+                    assertThat(images[row * 192 + 70]).isBetween(ids[row] - 2, ids[row] + 2);
+                    assertThat(others[row * 48 + 17]).isBetween(ids[row] + 98, ids[row] + 102);
+                    assertThat(batch.isValid(row)).isEqualTo(batch.step() > 0 || row < 7 || row > 9);
+                }
+            }
+            assertThat(loader.badRows()).as("column by column").hasSize(4);
+            assertThat(loader.stats().badRows()).isEqualTo(3);
         }
     }
 }

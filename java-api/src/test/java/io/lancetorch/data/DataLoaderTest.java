@@ -375,6 +375,27 @@ class DataLoaderTest {
         }
     }
 
+    @Test
+    void stepsOfASamplerMayBeLargerThanTheBatchSize() {
+        Sampler growing = request -> {
+            var plan = new Plan.Builder();
+            for (int begin = 0, rows = 1; begin + rows <= 40; begin += rows, rows *= 2) {
+                plan.add(1, begin, begin + rows).endStep(rows);
+            }
+            return plan.build();
+        };
+        try (var loader = images().batchSize(4).sampler(growing).open()) {
+            long id = 40;
+            for (Batch batch : loader) {
+                float[] pixels = batch.get("image").toFloats();
+                for (int row = 0; row < batch.rows(); row++, id++) {
+                    assertThat(pixels[192 * row] * 255).isBetween(id - 2f, id + 2f);
+                }
+            }
+            assertThat(id).as("steps of 1, 2, 4, 8 and 16 rows").isEqualTo(40 + 31);
+        }
+    }
+
     // ---- errors ----
 
     @Test
@@ -630,6 +651,23 @@ class DataLoaderTest {
                 one.next();
             }
             assertThat(second.get("id").toLongs()[0]).isZero();
+        }
+    }
+
+    @Test
+    void closeByItsOwnCollateIsAnErrorAndNotADeadlock() {
+        var holder = new AtomicReference<DataLoader>();
+        try (var loader = plain().batchSize(10)
+                .collate(read -> {
+                    if (read.step() == 5) {
+                        holder.get().close();
+                    }
+                    return read.tensors();
+                })
+                .open()) {
+            holder.set(loader);
+            assertThatThrownBy(() -> ids(loader))
+                    .isInstanceOfAny(IllegalStateException.class, CancelledException.class);
         }
     }
 }
