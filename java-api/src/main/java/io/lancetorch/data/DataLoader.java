@@ -350,16 +350,9 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
                 ofRows = new SubsetSampler(loaded, sampler);
             }
             DecodeCache decoded = cache == null ? null : DecodeCache.open(cache, cacheOptions, dataset, images);
-            try {
-                var loader = new DataLoader(this, ofRows, decoded);
-                loader.plan();
-                return loader;
-            } catch (RuntimeException | Error e) {
-                if (decoded != null) {
-                    decoded.close();
-                }
-                throw e;
-            }
+            var loader = new DataLoader(this, ofRows, decoded);
+            loader.plan();
+            return loader;
         }
 
         private void requireColumn(String column, String method) {
@@ -445,7 +438,7 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         var iterator = new BatchIterator(epochPlan());
         open.add(iterator);
         if (closed) {
-            iterator.end(false);
+            iterator.end();
             throw new IllegalStateException("this DataLoader is closed");
         }
         return iterator;
@@ -511,8 +504,8 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             if (!ended && stream.hasNext()) {
                 return true;
             }
-            end(!ended);
             ended = true;
+            end();
             return false;
         }
 
@@ -533,7 +526,7 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
                 current = stream.next();
             } catch (RuntimeException | Error e) {
                 ended = true;
-                end(false);
+                end();
                 throw e;
             }
             event.end();
@@ -553,6 +546,9 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
                 event.queueDepth = stream.ready();
                 event.commit();
             }
+            if (cached != null && !stream.hasNext()) {
+                cached.end(true);
+            }
             return current;
         }
 
@@ -563,13 +559,12 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             current = null;
         }
 
-        /** {@code whole}: all steps were taken. */
-        void end(boolean whole) {
-            open.remove(this);
+        void end() {
             stream.close();
             if (cached != null) {
-                cached.end(whole);
+                cached.end(false);
             }
+            open.remove(this);
         }
 
         /** Frees the batch in use, unless another thread may be reading it now: that one does so when it goes on. */
@@ -591,12 +586,9 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
     public void close() {
         closed = true;
         for (BatchIterator iterator : open) {
-            iterator.end(false);
+            iterator.end();
             iterator.letGoUnlessInUse();
         }
         buffers.close();
-        if (cache != null) {
-            cache.close();
-        }
     }
 }

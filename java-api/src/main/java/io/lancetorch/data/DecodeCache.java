@@ -26,7 +26,7 @@ import java.util.TreeMap;
  * one of {@code 3 * height * width} bytes for each image column. Ranks append to it on their own account, and read what all of
  * them have written. One iteration at a time adds rows; 8 bytes of heap are used for each row of the source.
  */
-final class DecodeCache implements AutoCloseable {
+final class DecodeCache {
     private static final String POSITION = "source_row";
     private static final String CONTENT = "lancetorch.cache";
     private static final long MAX_FILE_BYTES = 1L << 30;
@@ -37,8 +37,9 @@ final class DecodeCache implements AutoCloseable {
     private final Map<String, ImageTransform> images;
     private final Schema schema;
     private final RowPositions positions;
-    private LanceDataset dataset;
-    /** For each row of the source: where it is in the cache, counted from 1; 0 where it is not. */
+    /** The version of the cache that {@code places} is of. */
+    private long indexed;
+    /** For each row of the source: where it is in the cache, counted from 1; 0 where it is not. Never changed, but replaced. */
     private long[] places;
 
     private boolean adding;
@@ -86,27 +87,15 @@ final class DecodeCache implements AutoCloseable {
             }
         });
         var cache = new DecodeCache(uri, storageOptions, source, images);
-        cache.openOrCreate();
-        String found = cache.dataset.schema().metadata().get(CONTENT);
-        if (!cache.content().equals(found)) {
-            cache.close();
-            throw new InvalidArgumentException("the cache " + uri + " holds "
-                    + (found == null ? "something else than decoded images" : found) + ", but needed is "
-                    + cache.content() + ": remove it, or name another place");
-        }
-        try {
-            cache.index();
-        } catch (RuntimeException e) {
-            cache.close();
-            throw e;
+        try (LanceDataset dataset = cache.openOrCreate()) {
+            cache.index(dataset);
         }
         return cache;
     }
 
-    private void openOrCreate() {
+    private LanceDataset openOrCreate() {
         try {
-            dataset = LanceDataset.open(uri, storageOptions);
-            return;
+            return LanceDataset.open(uri, storageOptions);
         } catch (NotFoundException e) {
             // Made below.
         }
@@ -115,13 +104,12 @@ final class DecodeCache implements AutoCloseable {
         } catch (RuntimeException e) {
             // Another rank may have made it meanwhile; if none has, opening it says what is wrong.
             try {
-                dataset = LanceDataset.open(uri, storageOptions);
-                return;
+                return LanceDataset.open(uri, storageOptions);
             } catch (RuntimeException _) {
                 throw e;
             }
         }
-        dataset = LanceDataset.open(uri, storageOptions);
+        return LanceDataset.open(uri, storageOptions);
     }
 
     private LanceWriter writer(LanceWriter.Mode mode) {
@@ -135,51 +123,56 @@ final class DecodeCache implements AutoCloseable {
                 .open();
     }
 
-    private void index() {
-        places = new long[Math.toIntExact(positions.total())];
+    private void index(LanceDataset dataset) {
+        String content = dataset.schema().metadata().get(CONTENT);
+        if (!content().equals(content)) {
+            throw new InvalidArgumentException("the cache " + uri + " holds "
+                    + (content == null ? "something else than decoded images" : content) + ", but needed is "
+                    + content()
+                    + ": remove it, or name another place");
+        }
+        long[] found = new long[Math.toIntExact(positions.total())];
         long place = 0;
         try (Scan scan = dataset.scan().columns(POSITION).batchSize(1 << 16).open()) {
             while (true) {
                 try (RecordBatch batch = scan.next()) {
                     if (batch == null) {
-                        return;
+                        break;
                     }
                     Column column = batch.column(0);
                     for (long row = 0; row < batch.rows(); row++) {
                         long position = column.integer(row);
-                        if (position < 0 || position >= places.length) {
+                        if (position < 0 || position >= found.length) {
                             throw new InvalidArgumentException("the cache " + uri + " has row " + position
-                                    + " of a dataset of " + places.length + " rows: remove it");
+                                    + " of a dataset of " + found.length + " rows: remove it");
                         }
-                        places[(int) position] = ++place;
+                        found[(int) position] = ++place;
                     }
                 }
             }
         }
+        places = found;
+        indexed = dataset.version();
     }
 
     /** Starts an epoch: what is in the cache now, and what will be added to it. */
     synchronized Epoch begin(Plan plan) {
         LanceDataset latest = LanceDataset.open(uri, storageOptions);
-        if (latest.version() != dataset.version()) {
-            dataset.close();
-            dataset = latest;
-            index();
-        } else {
+        try {
+            if (latest.version() != indexed) {
+                index(latest);
+            }
+            var epoch = new Epoch(plan, latest, places, !adding);
+            adding = true;
+            return epoch;
+        } catch (RuntimeException | Error e) {
             latest.close();
+            throw e;
         }
-        boolean adds = !adding;
-        adding = true;
-        return new Epoch(plan, adds);
     }
 
     private synchronized void ended() {
         adding = false;
-    }
-
-    @Override
-    public synchronized void close() {
-        dataset.close();
     }
 
     /** Opens scans of the source, whose batches are steps. */
@@ -193,14 +186,20 @@ final class DecodeCache implements AutoCloseable {
         private final Plan plan;
         private final boolean adds;
         private final boolean[] cached;
-        private final LanceDataset version = dataset;
-        private final RowPositions versionPositions = new RowPositions(version.fragments());
+        private final LanceDataset version;
+        private final long[] places;
+        private final RowPositions versionPositions;
         private final BitSet kept = new BitSet();
         private LanceWriter writer;
+        private boolean ended;
 
-        private Epoch(Plan plan, boolean adds) {
+        /** Takes over {@code version}, whose rows lie at {@code places}. */
+        private Epoch(Plan plan, LanceDataset version, long[] places, boolean adds) {
             this.plan = plan;
+            this.version = version;
+            this.places = places;
             this.adds = adds;
+            versionPositions = new RowPositions(version.fragments());
             cached = new boolean[plan.steps()];
             for (int step = 0; step < cached.length; step++) {
                 int at = step;
@@ -320,16 +319,19 @@ final class DecodeCache implements AutoCloseable {
 
         /** Ends the epoch; what it added is kept where it was read to its end, {@code whole}. A second call does nothing. */
         synchronized void end(boolean whole) {
-            if (adds) {
-                ended();
+            if (ended) {
+                return;
             }
-            LanceWriter given = writer;
-            writer = null;
-            if (given != null) {
-                try (given) {
-                    if (whole) {
-                        given.finish();
-                    }
+            ended = true;
+            try (version;
+                    LanceWriter given = writer) {
+                if (whole && given != null) {
+                    given.finish();
+                }
+            } finally {
+                // Not before the commit, which the next epoch that adds is to see.
+                if (adds) {
+                    ended();
                 }
             }
         }

@@ -223,4 +223,56 @@ class DecodeCacheTest {
                 .isInstanceOf(InvalidArgumentException.class)
                 .hasMessageContaining("something else");
     }
+
+    @Test
+    void substitutesHaveTheSamePixelsAsWithoutACache() {
+        try (var bad = TestImages.grays(folder.resolve("bad.lance"), 40, 30, Set.of(7))) {
+            var setup = DataLoader.of(bad)
+                    .image("image", FLOATS)
+                    .badRows(BadRows.SUBSTITUTE)
+                    .batchSize(10);
+            List<Row> plain;
+            try (var loader = setup.open()) {
+                plain = epoch(loader, 0);
+            }
+            try (var loader = setup.cache().open()) {
+                assertThat(epoch(loader, 0)).isEqualTo(plain);
+                assertThat(epoch(loader, 1)).isEqualTo(plain);
+            }
+        }
+    }
+
+    @Test
+    void epochWhoseStepsAreAllTakenIsKept() {
+        try (var loader = loader(BYTES).cache().open()) {
+            Iterator<Batch> batches = loader.iterator();
+            for (int step = 0; step < loader.steps(); step++) {
+                batches.next();
+            }
+        }
+        try (var kept = LanceDataset.open(cacheOf(dataset).toString())) {
+            assertThat(kept.countRows()).isEqualTo(ROWS);
+        }
+    }
+
+    @Test
+    void iterationsOfManyThreadsAtOnceGiveTheSameRows() throws Exception {
+        try (var plain = loader(BYTES).open();
+                var cached = loader(BYTES).cache().open();
+                var threads = Executors.newFixedThreadPool(4)) {
+            List<Row> expected = epoch(plain, 0);
+            for (int round = 0; round < 10; round++) {
+                List<Future<?>> all = new ArrayList<>();
+                for (int i = 0; i < 4; i++) {
+                    all.add(threads.submit(() -> assertThat(epoch(cached, 0)).isEqualTo(expected)));
+                }
+                for (Future<?> one : all) {
+                    one.get();
+                }
+            }
+        }
+        try (var kept = LanceDataset.open(cacheOf(dataset).toString())) {
+            assertThat(kept.countRows()).isEqualTo(ROWS);
+        }
+    }
 }
