@@ -65,7 +65,6 @@ final class BatchPipeline implements BatchStream {
     // ---- the reader ----
 
     private void read() {
-        assembler.enterThread();
         try (source) {
             while (read < steps && awaitRoom()) {
                 StepSlot slot = slot(read);
@@ -125,7 +124,6 @@ final class BatchPipeline implements BatchStream {
     // ---- the workers ----
 
     private void work() {
-        assembler.enterThread();
         lock.lock();
         try {
             while (true) {

@@ -12,7 +12,11 @@ import io.lancetorch.lance.ImageTransform;
 import io.lancetorch.lance.LanceDataset;
 import io.lancetorch.lance.RowSelection;
 import io.lancetorch.lance.Scan;
+import io.lancetorch.tensor.DType;
 import io.lancetorch.tensor.Device;
+import io.lancetorch.tensor.MemoryFormat;
+import io.lancetorch.tensor.Stream;
+import io.lancetorch.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -344,6 +348,7 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             for (String column : functions.keySet()) {
                 requireColumn(column, "column");
             }
+            requireDevice();
             Sampler ofRows = sampler;
             RowSelection loaded = RowsToLoad.of(dataset, selection, filter, samples, seed, group);
             if (loaded != null) {
@@ -353,6 +358,17 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             var loader = new DataLoader(this, ofRows, decoded);
             loader.plan();
             return loader;
+        }
+
+        /** Tries what the steps will need, so that it is refused here and not there. */
+        private void requireDevice() {
+            if (device.type() != Device.Type.CPU) {
+                Stream.create(device).close();
+            }
+            if (pinMemory) {
+                Tensor.empty(DType.UINT8, Device.CPU, MemoryFormat.CONTIGUOUS, true, 1)
+                        .close();
+            }
         }
 
         private void requireColumn(String column, String method) {

@@ -89,7 +89,7 @@ final class StepAssembler implements AutoCloseable {
     }
 
     /** Makes the calling thread's work on the device go to the loader's own stream. */
-    void enterThread() {
+    private void enterThread() {
         if (copies != null) {
             copies.makeCurrent();
         }
@@ -101,6 +101,7 @@ final class StepAssembler implements AutoCloseable {
         slot.names = names;
         slot.tensors = new Tensor[names.length];
         try {
+            enterThread();
             for (int i = 0; i < names.length; i++) {
                 Column column = records.column(names[i]);
                 ImageTransform transform = sources.get(i).transform();
@@ -150,6 +151,7 @@ final class StepAssembler implements AutoCloseable {
     void run(StepSlot slot, int part) {
         long start = System.nanoTime();
         try {
+            enterThread();
             int index = slot.partColumns[part];
             Column column = slot.records.column(names[index]);
             if (decoders[index] == null) {

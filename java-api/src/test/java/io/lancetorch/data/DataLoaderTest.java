@@ -3,6 +3,7 @@ package io.lancetorch.data;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowable;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.lancetorch.error.CancelledException;
 import io.lancetorch.error.CorruptDataException;
@@ -15,6 +16,7 @@ import io.lancetorch.lance.LanceDataset;
 import io.lancetorch.lance.LanceWriter;
 import io.lancetorch.lance.Schema;
 import io.lancetorch.tensor.DType;
+import io.lancetorch.tensor.Device;
 import io.lancetorch.tensor.Ops;
 import io.lancetorch.tensor.Tensor;
 import io.lancetorch.tensor.TensorScope;
@@ -499,6 +501,13 @@ class DataLoaderTest {
                 .isInstanceOf(InvalidArgumentException.class)
                 .hasMessageContaining("rank 0");
         assertThatThrownBy(() -> ImageTransform.resize(0, 5)).isInstanceOf(InvalidArgumentException.class);
+    }
+
+    @Test
+    void deviceThatIsNotThereIsRefusedAtOpen() {
+        assumeTrue(Device.count(Device.Type.CUDA) == 0, "skipped: there is a GPU");
+        assertThatThrownBy(() -> images().device(Device.cuda(0)).open()).isInstanceOf(UnsupportedException.class);
+        assertThatThrownBy(() -> images().pinMemory().open()).isInstanceOf(UnsupportedException.class);
     }
 
     @Test
