@@ -244,10 +244,24 @@ static void reading(const char* uri) {
   for (int64_t i = 0; i < ROWS; i++) CHECK(values[i] == (int64_t)((half + (uint64_t)i % half) % 3));
   lt_column_retain(labels);
   lt_column_release(labels);
+
+  /* The column leaves once more, in a batch of its own, which keeps it. */
+  struct ArrowArray again;
+  memset(&again, 0, sizeof(again));
+  lt_column* missing[] = {labels, NULL};
+  FAILS(LT_INVALID_ARGUMENT, lt_columns_export(missing, 2, array->length, &again, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_columns_export(&labels, 1, -1, &again, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_columns_export(&labels, 1, array->length, NULL, &err));
+  CHECK(again.release == NULL);
+  OK(lt_columns_export(&labels, 1, array->length, &again, &err));
+  CHECK(again.length == array->length && again.n_children == 1 && again.n_buffers == 1);
+  CHECK(again.children[0]->buffers[1] == array->buffers[1] && again.children[0]->null_count == array->null_count);
+  CHECK(lt_lance_live_handles(LT_LANCE_COLUMN) == 1);
+  lt_column_release(labels);
   CHECK(lt_lance_live_handles(LT_LANCE_COLUMN) == 1);
   CHECK(values[0] == (int64_t)(half % 3));
-  lt_column_release(labels);
-  CHECK(lt_lance_live_handles(LT_LANCE_COLUMN) == 0);
+  again.release(&again);
+  CHECK(again.release == NULL && lt_lance_live_handles(LT_LANCE_COLUMN) == 0);
   CHECK(lt_lance_live_bytes() == 0);
 
   OK(lt_scan_next(scan, &batch, &err));

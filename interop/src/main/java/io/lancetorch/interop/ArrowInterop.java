@@ -50,12 +50,13 @@ import org.apache.arrow.vector.types.pojo.Schema;
  * are never copied, but for bools between vectors, which pack them to bits, and tensors, which do not; Arrow Java also
  * makes bits of validity of its own, an eighth of a byte a value, where there are no nulls.
  *
- * <p>Arrow Java needs {@code --add-opens=java.base/java.nio=ALL-UNNAMED} (on the module path
- * {@code =org.apache.arrow.memory.core, ALL-UNNAMED}), and from JDK 24 on {@code --sun-misc-unsafe-memory-access=allow},
- * which keeps its warning away. Beside {@code arrow-c-data} it needs an allocator, such as {@code arrow-memory-unsafe}. Any
- * thread may call; a root is used by one thread at a time. Where an allocator's limit is reached, the methods throw Arrow's
- * own {@code OutOfMemoryException}; its importer (19.0.0) then keeps some of a column that it had begun with, so that such
- * an allocator cannot be closed cleanly.
+ * <p>Arrow Java needs {@code --add-opens=java.base/java.nio=ALL-UNNAMED}, and from JDK 24 on, to be quiet,
+ * {@code --sun-misc-unsafe-memory-access=allow} and {@code --enable-native-access=ALL-UNNAMED}; on the module path,
+ * {@code --add-opens=java.base/java.nio=org.apache.arrow.memory.core,ALL-UNNAMED} and
+ * {@code --enable-native-access=org.apache.arrow.c}. Beside {@code arrow-c-data} it needs an allocator, such as
+ * {@code arrow-memory-unsafe}. Any thread may call; a root is used by one thread at a time. Where an allocator's limit is
+ * reached, the methods throw Arrow's own {@code OutOfMemoryException}; its importer (19.0.0) then keeps some of a column
+ * that it had begun with, so that such an allocator cannot be closed cleanly.
  */
 public final class ArrowInterop {
     private ArrowInterop() {}
