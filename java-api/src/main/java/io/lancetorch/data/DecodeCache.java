@@ -1,5 +1,6 @@
 package io.lancetorch.data;
 
+import io.lancetorch.error.InternalException;
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.NotFoundException;
 import io.lancetorch.error.UnsupportedException;
@@ -14,9 +15,12 @@ import io.lancetorch.lance.Schema;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -36,6 +40,7 @@ final class DecodeCache {
     private final LanceDataset source;
     private final Map<String, ImageTransform> images;
     private final Schema schema;
+    private final String content;
     private final RowPositions positions;
     /** The version of the cache that {@code places} is of. */
     private long indexed;
@@ -54,7 +59,8 @@ final class DecodeCache {
         List<Field> fields = new ArrayList<>(List.of(Field.int64(POSITION)));
         this.images.forEach((column, transform) -> fields.add(Field.fixedSizeList(
                 column, Field.uint8("item"), Math.toIntExact(transform.uint8().imageBytes()))));
-        schema = new Schema(fields, Map.of(CONTENT, content()));
+        content = content();
+        schema = new Schema(fields, Map.of(CONTENT, content));
     }
 
     /** Beside the dataset, and named after it. */
@@ -66,12 +72,41 @@ final class DecodeCache {
         return (uri.endsWith(".lance") ? uri.substring(0, uri.length() - 6) : uri) + ".cache.lance";
     }
 
-    /** What the cached bytes depend on, in words. */
+    /**
+     * What the cached bytes depend on, in words. A dataset that was written anew at the same place has the same version and
+     * perhaps as many rows; so the encoded images of some of its rows are part of it.
+     */
     private String content() {
-        var text = new StringBuilder("version " + source.version() + " of " + positions.total() + " rows");
+        var text = new StringBuilder(
+                "version " + source.version() + " of " + positions.total() + " rows with the images ");
+        text.append(digest());
         images.forEach((column, transform) ->
                 text.append(", ").append(column).append(' ').append(transform.uint8()));
         return text.toString();
+    }
+
+    /** Of the images of the first row, the middle one and the last. */
+    private String digest() {
+        MessageDigest digest;
+        try {
+            digest = MessageDigest.getInstance("SHA-256");
+        } catch (NoSuchAlgorithmException e) {
+            throw new InternalException("every Java has SHA-256", e);
+        }
+        long rows = positions.total();
+        long[] some = rows == 0 ? new long[0] : new long[] {0, rows / 2, rows - 1};
+        try (RecordBatch batch = source.take(some, List.copyOf(images.keySet()), false)) {
+            for (String column : images.keySet()) {
+                for (int row = 0; row < some.length; row++) {
+                    MemorySegment bytes = batch.column(column).bytes(row);
+                    digest.update((byte) (bytes == null ? 0 : 1));
+                    if (bytes != null) {
+                        digest.update(bytes.asByteBuffer());
+                    }
+                }
+            }
+        }
+        return HexFormat.of().formatHex(digest.digest(), 0, 8);
     }
 
     /** Opens the cache, or makes an empty one. */
@@ -124,11 +159,10 @@ final class DecodeCache {
     }
 
     private void index(LanceDataset dataset) {
-        String content = dataset.schema().metadata().get(CONTENT);
-        if (!content().equals(content)) {
+        String held = dataset.schema().metadata().get(CONTENT);
+        if (!content.equals(held)) {
             throw new InvalidArgumentException("the cache " + uri + " holds "
-                    + (content == null ? "something else than decoded images" : content) + ", but needed is "
-                    + content()
+                    + (held == null ? "something else than decoded images" : held) + ", but needed is " + content
                     + ": remove it, or name another place");
         }
         long[] found = new long[Math.toIntExact(positions.total())];

@@ -5,13 +5,19 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.UnsupportedException;
+import io.lancetorch.lance.Field;
 import io.lancetorch.lance.ImageTransform;
 import io.lancetorch.lance.Lance;
 import io.lancetorch.lance.LanceDataset;
+import io.lancetorch.lance.LanceWriter;
+import io.lancetorch.lance.Schema;
 import io.lancetorch.testing.TestImages;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
@@ -273,6 +279,40 @@ class DecodeCacheTest {
         }
         try (var kept = LanceDataset.open(cacheOf(dataset).toString())) {
             assertThat(kept.countRows()).isEqualTo(ROWS);
+        }
+    }
+
+    @Test
+    void datasetThatWasWrittenAnewAtTheSamePlaceDoesNotReadTheOldPixels() throws IOException {
+        Path path = folder.resolve("again.lance");
+        Map<String, String> none = Map.of();
+        String cache = folder.resolve("again.cache").toString();
+        try (var first = TestImages.grays(path, 20, 30, Set.of());
+                var loader = DataLoader.of(first)
+                        .image("image", BYTES)
+                        .cache(cache, none)
+                        .open()) {
+            epoch(loader, 0);
+        }
+        try (var files = Files.walk(path)) {
+            files.sorted(Comparator.reverseOrder())
+                    .forEach(file -> file.toFile().delete());
+        }
+        try (var writer = LanceWriter.to(path.toString(), Schema.of(Field.int64("id"), Field.binary("image")))
+                .open()) {
+            for (int i = 0; i < 20; i++) {
+                writer.append((long) i, TestImages.gray(100 + i));
+            }
+            writer.finish();
+        }
+        try (var second = LanceDataset.open(path.toString())) {
+            assertThat(second.version()).isEqualTo(1);
+            assertThatThrownBy(() -> DataLoader.of(second)
+                            .image("image", BYTES)
+                            .cache(cache, none)
+                            .open())
+                    .isInstanceOf(InvalidArgumentException.class)
+                    .hasMessageContaining("remove it");
         }
     }
 }
