@@ -100,7 +100,7 @@ void lt_row_ranges_free(lt_row_range* ranges, int64_t range_count);
 
 #define LT_ACCESS_AUTO 0   /* by what each batch's ranges look like */
 #define LT_ACCESS_STREAM 1 /* range by range, through Lance's fragment readers: for long ranges */
-#define LT_ACCESS_TAKE 2   /* by Lance's take, all rows of a batch at once: for rows scattered over the dataset */
+#define LT_ACCESS_TAKE 2   /* each fragment's rows of a batch at once, then put in order: for rows that are scattered */
 
 typedef struct lt_scan_options {
   const char* const* columns; /* NULL for all of them, in the schema's order; else column_count names */
@@ -133,7 +133,8 @@ lt_status lt_dataset_scan(const lt_dataset* dataset, const lt_scan_options* opti
 lt_status lt_scan_schema(const lt_scan* scan, struct ArrowSchema* schema, lt_error* err);
 
 /* Waits for the next batch and writes it to `batch` as a struct array, which the caller owns; at the end, `batch->release`
- * is NULL. Buffers are aligned for their type. After an error the scan is at its end.
+ * is NULL. Buffers are aligned for their type. Small batches may share memory: one that is kept keeps as much as 128 KB alive.
+ * After an error the scan is at its end.
  * LT_IO, LT_CORRUPT_DATA, LT_CANCELLED, LT_OUT_OF_MEMORY. */
 lt_status lt_scan_next(lt_scan* scan, struct ArrowArray* batch, lt_error* err);
 

@@ -170,12 +170,16 @@ mod tests {
     use std::ffi::CString;
     use std::sync::Arc;
 
-    use arrow::array::{Int64Array, LargeBinaryArray, RecordBatch};
-    use arrow::datatypes::{DataType, Field, Schema};
+    use arrow::array::{AsArray, Int64Array, LargeBinaryArray, RecordBatch};
+    use arrow::datatypes::{DataType, Field, Schema, UInt64Type};
     use lance::dataset::WriteParams;
 
     /// Row i has 1000 * i bytes, each i; row 2 is null, row 5 has no bytes.
     fn data() -> Data {
+        data_of("2.2")
+    }
+
+    fn data_of(version: &str) -> Data {
         let blob =
             Field::new("blob", DataType::LargeBinary, true).with_metadata(HashMap::from([(
                 "lance-encoding:blob".to_string(),
@@ -201,6 +205,7 @@ mod tests {
             WriteParams {
                 mode: lance::dataset::WriteMode::Overwrite,
                 max_rows_per_file: 10,
+                data_storage_version: Some(version.parse().unwrap()),
                 ..WriteParams::default()
             },
         );
@@ -269,6 +274,47 @@ mod tests {
     }
 
     #[test]
+    fn of_a_blob_a_scan_gives_its_place_and_size() {
+        let _alone = alone();
+        for version in ["2.0", "2.1", "2.2"] {
+            let data = data_of(version);
+            let dataset = data.open();
+            let sizes = |batch: &RecordBatch| {
+                let places = batch.column_by_name("blob").unwrap().as_struct();
+                let sizes = places.column_by_name("size").unwrap();
+                sizes.as_primitive::<UInt64Type>().values().to_vec()
+            };
+            for filter in [None, Some("id > 6")] {
+                let spec = Spec {
+                    filter,
+                    ..Spec::default()
+                };
+                let batches = dataset.read(&spec).unwrap();
+                assert!(sizes(batches.last().unwrap()).ends_with(&[23_000, 24_000]));
+            }
+            let fragments = dataset.fragments();
+            for access in 0..3 {
+                let spec = Spec {
+                    ranges: Some(vec![
+                        range(fragments[2].id, 3, 4),
+                        range(fragments[0].id, 3, 5),
+                    ]),
+                    ends: Some(vec![2]),
+                    access,
+                    ..Spec::default()
+                };
+                let batches = dataset.read(&spec).unwrap();
+                assert_eq!(sizes(&batches[0]), [23_000, 3000, 4000], "{version}");
+            }
+            let taken = dataset.take(&[7, 3], None, false).unwrap();
+            assert_eq!(sizes(&taken), [7000, 3000], "{version}");
+            let blob = open(&dataset, "blob", &[3]).unwrap()[0];
+            assert_eq!(read(blob, 0, 5000), vec![3; 3000], "{version}");
+            unsafe { lt_blob_close(blob) };
+        }
+    }
+
+    #[test]
     fn many_threads_read_one_blob() {
         let _alone = alone();
         let data = data();
@@ -320,7 +366,12 @@ mod tests {
         let dataset = data.open();
         let blob = open(&dataset, "blob", &[24]).unwrap()[0];
         for file in data.files("data") {
-            std::fs::remove_file(file).unwrap();
+            let gone = if file.is_dir() {
+                std::fs::remove_dir_all(file)
+            } else {
+                std::fs::remove_file(file)
+            };
+            gone.unwrap();
         }
         let f = crate::testing::failure(|err| unsafe {
             let mut bytes = [0u8; 10];

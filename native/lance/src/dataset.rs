@@ -13,7 +13,7 @@ use lance::Dataset;
 use lance::dataset::ROW_ID;
 use lance::dataset::builder::DatasetBuilder;
 use lance::dataset::fragment::FileFragment;
-use lance::datatypes::Schema;
+use lance::datatypes::{BlobHandling, Schema};
 use tokio::sync::OnceCell;
 
 use crate::abi::{
@@ -428,6 +428,15 @@ pub fn arrow_schema(schema: &Schema, with_row_id: bool) -> arrow::datatypes::Sch
     let mut fields = schema.fields.to_vec();
     fields.push(Arc::new(Field::new(ROW_ID, DataType::UInt64, true)));
     arrow::datatypes::Schema::new_with_metadata(fields, schema.metadata)
+}
+
+/// What is read of these columns: of a blob, only where it lies, as in Lance's own scans.
+pub fn without_blobs(mut schema: Schema) -> Schema {
+    let fields = schema.fields.into_iter();
+    schema.fields = fields
+        .map(|field| BlobHandling::default().unload_if_needed(field))
+        .collect();
+    schema
 }
 
 /// Arrow's schema as the C data interface's, metadata included.

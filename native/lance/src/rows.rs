@@ -19,7 +19,7 @@ use lance::dataset::fragment::{FragReadConfig, FragmentReader};
 use lance::datatypes::Schema;
 use lance_io::scheduler::{ScanScheduler, SchedulerConfig};
 
-use crate::dataset::{Shared, arrow_schema};
+use crate::dataset::{Shared, arrow_schema, without_blobs};
 use crate::error::{Code, Failure, Result, Stage, from_arrow};
 use crate::page_cache;
 
@@ -67,6 +67,7 @@ struct Part {
 impl RowReader {
     pub async fn new(shared: &Shared, projection: Schema, with_row_id: bool) -> Result<Self> {
         let failed = |e: lance::Error| shared.failed(&e, Stage::Open, "preparing to read rows");
+        let projection = without_blobs(projection);
         let schema = Arc::new(arrow_schema(&projection, with_row_id));
         if shared.is_legacy() || has_json(&projection) {
             let request = if with_row_id {

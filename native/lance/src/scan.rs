@@ -35,7 +35,7 @@ use lance_io::scheduler::{ScanScheduler, SchedulerConfig};
 use tokio::sync::{OnceCell, mpsc, watch};
 
 use crate::abi::{LtError, LtRowRange, LtScanOptions, borrowed, names, optional_text, out, slice};
-use crate::dataset::{LtDataset, Shared, arrow_schema, c_schema, no_columns};
+use crate::dataset::{LtDataset, Shared, arrow_schema, c_schema, no_columns, without_blobs};
 use crate::error::{Code, Failure, Result, Stage, decoding, from_arrow, guard, guard_void};
 use crate::export::export;
 use crate::live::{Counted, Kind};
@@ -612,6 +612,7 @@ impl Steps {
             .await
             .map_err(|e| shared.failed(&e, Stage::Open, "preparing a scan"))?;
         let scheduler = ScanScheduler::new(store.clone(), SchedulerConfig::max_bandwidth(&store));
+        let projection = without_blobs(projection);
         let schema = arrow_schema(&projection, rows.with_row_id);
         let row_bytes = row_bytes(&shared, &projection, &parts);
         let legacy = shared.is_legacy();

@@ -6,6 +6,7 @@
  */
 module io.lancetorch {
     requires transitive io.lancetorch.bindings;
+    requires com.fasterxml.jackson.core;
     requires jdk.jfr;
     requires pickle;
 

@@ -123,6 +123,36 @@ def evolved(folder: Path) -> None:
     dataset.add_columns({"twice": "id * 2"})
 
 
+def tensors(folder: Path) -> None:
+    """Tensors of shape 2 x 3, row i from 6 * i on, once in row-major order and once transposed."""
+    values = pa.array(np.arange(5 * 6, dtype=np.float32))
+    storage = pa.FixedSizeListArray.from_arrays(values, 6)
+    plain = pa.fixed_shape_tensor(pa.float32(), [2, 3])
+    permuted = pa.fixed_shape_tensor(pa.float32(), [3, 2], dim_names=["w", "h"], permutation=[1, 0])
+    table = pa.table(
+        {
+            "plain": pa.ExtensionArray.from_storage(plain, storage),
+            "permuted": pa.ExtensionArray.from_storage(permuted, storage),
+        }
+    )
+    target = folder / "python-tensors.lance"
+    shutil.rmtree(target, ignore_errors=True)
+    lance.write_dataset(table, str(target), data_storage_version="2.1")
+
+
+def blobs(folder: Path) -> None:
+    """Row i has 100 * i bytes, each of them i; row 2 is a null."""
+    field = pa.field("blob", pa.large_binary(), metadata={"lance-encoding:blob": "true"})
+    values = [None if i == 2 else bytes([i]) * 100 * i for i in range(5)]
+    table = pa.table(
+        [pa.array(range(5), pa.int64()), pa.array(values, pa.large_binary())],
+        schema=pa.schema([pa.field("id", pa.int64()), field]),
+    )
+    target = folder / "python-blobs.lance"
+    shutil.rmtree(target, ignore_errors=True)
+    lance.write_dataset(table, str(target), data_storage_version="2.1")
+
+
 def png(array: np.ndarray, path: Path) -> None:
     Image.fromarray(array).save(path, optimize=True)
 
@@ -168,6 +198,8 @@ def main() -> None:
     state_dicts(RESOURCES / "statedict")
     datasets(RESOURCES / "lance")
     evolved(RESOURCES / "lance")
+    tensors(RESOURCES / "lance")
+    blobs(RESOURCES / "lance")
     images(RESOURCES / "images", Path(sys.argv[1]))
 
 

@@ -15,7 +15,8 @@ public final class ColumnTensors {
     private ColumnTensors() {}
 
     /**
-     * A tensor over the column's own memory: [rows], or [rows, n] for lists of fixed size n, and so on for lists in lists.
+     * A tensor over the column's own memory: [rows], or [rows, n] for lists of fixed size n, and so on for lists in lists;
+     * [rows, shape...] for {@link Field#fixedShapeTensor tensors of fixed shape}.
      * The memory lives until the last of the tensor's aliases and the column's holders is closed. Bools, which Arrow packs
      * to bits, are unpacked to memory of the tensor's own. To be read only.
      *
@@ -44,7 +45,21 @@ public final class ColumnTensors {
             requireNoNull(values, begin, count, count / Math.max(1, column.length()), column);
         }
         long first = values.offset() + begin;
+        long[] strides = null;
+        long[] shape = column.field().tensorShape();
+        if (shape != null) {
+            if (dimensions != 2) {
+                throw noTensorForm(column.field());
+            }
+            sizes = prepend(column.length(), shape);
+            strides = prepend(column.field().listSize(), column.field().tensorStrides());
+        }
         if (values.field().format().equals("b")) {
+            if (strides != null && !isDense(sizes, strides)) {
+                throw new UnsupportedException("column " + column.field().name() + " has tensors of bools in a permuted"
+                        + " order, which cannot be unpacked: write them in row-major order, or give the column a"
+                        + " function");
+            }
             Tensor tensor = Tensor.empty(DType.BOOL, sizes);
             if (count > 0) {
                 ImageCodec.unpackBits(values.buffer(1), first, count, tensor.data());
@@ -56,7 +71,25 @@ public final class ColumnTensors {
             return Tensor.empty(dtype, sizes);
         }
         MemorySegment data = MemorySegment.ofAddress(values.buffer(1).address() + first * dtype.size());
-        return over(column, data, dtype, sizes, null);
+        return over(column, data, dtype, sizes, strides);
+    }
+
+    private static long[] prepend(long first, long[] rest) {
+        long[] all = new long[rest.length + 1];
+        all[0] = first;
+        System.arraycopy(rest, 0, all, 1, rest.length);
+        return all;
+    }
+
+    private static boolean isDense(long[] sizes, long[] strides) {
+        long step = 1;
+        for (int i = sizes.length - 1; i >= 0; i--) {
+            if (sizes[i] != 1 && strides[i] != step) {
+                return false;
+            }
+            step *= sizes[i];
+        }
+        return true;
     }
 
     /**
@@ -144,10 +177,13 @@ public final class ColumnTensors {
             case "e" -> DType.FLOAT16;
             case "f" -> DType.FLOAT32;
             case "g" -> DType.FLOAT64;
-            default ->
-                throw new UnsupportedException("column " + column.name() + " is " + column.typeName()
-                        + ", which has no tensor form: leave it out of columns(...), or say how to make a tensor of it"
-                        + " with image(...) or column(...)");
+            default -> throw noTensorForm(column);
         };
+    }
+
+    private static UnsupportedException noTensorForm(Field column) {
+        return new UnsupportedException("column " + column.name() + " is " + column.typeName()
+                + ", which has no tensor form: leave it out of columns(...), or say how to make a tensor of it"
+                + " with image(...) or column(...)");
     }
 }

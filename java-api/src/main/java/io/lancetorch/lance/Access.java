@@ -6,6 +6,6 @@ public enum Access {
     AUTO,
     /** Range by range, by Lance's fragment readers: for long ranges. */
     STREAM,
-    /** All rows of a batch at once, by Lance's take: for rows scattered over the dataset. */
+    /** The rows of each fragment at once, which are then put in order: for rows scattered over the dataset. */
     TAKE
 }

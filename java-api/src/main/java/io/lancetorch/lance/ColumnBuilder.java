@@ -34,7 +34,7 @@ abstract class ColumnBuilder {
         return switch (field.format()) {
             case "b" -> new Bits(field);
             case "C", "i", "l", "e", "f", "g" -> new Numbers(field);
-            case "z", "u" -> new Bytes(field);
+            case "z", "u", "Z", "U" -> new Bytes(field);
             default -> {
                 if (field.listSize() > 0) {
                     yield new Lists(field);
@@ -230,19 +230,23 @@ abstract class ColumnBuilder {
     }
 
     private static final class Bytes extends ColumnBuilder {
+        private final boolean text;
+        /** Whether Arrow's offsets have 64 bits. */
+        private final boolean large;
+
         private int[] ends = new int[256];
         private int rows;
 
         Bytes(Field field) {
             super(field);
+            text = field.format().equalsIgnoreCase("u");
+            large = Character.isUpperCase(field.format().charAt(0));
         }
 
         @Override
         void check(Object value) {
             boolean fits = value == null
-                    || (field.format().equals("u")
-                            ? value instanceof String
-                            : value instanceof byte[] || value instanceof MemorySegment);
+                    || (text ? value instanceof String : value instanceof byte[] || value instanceof MemorySegment);
             if (!fits) {
                 throw misfit(value);
             }
@@ -286,8 +290,14 @@ abstract class ColumnBuilder {
 
         @Override
         MemorySegment array(SegmentAllocator allocator, long count) {
-            MemorySegment offsets = allocator.allocate(4 * (count + 1), 64);
-            MemorySegment.copy(ends, 0, offsets, JAVA_INT_UNALIGNED, 4, (int) count);
+            MemorySegment offsets = allocator.allocate((large ? 8 : 4) * (count + 1), 64);
+            if (large) {
+                for (int i = 0; i < count; i++) {
+                    offsets.setAtIndex(JAVA_LONG_UNALIGNED, i + 1L, ends[i]);
+                }
+            } else {
+                MemorySegment.copy(ends, 0, offsets, JAVA_INT_UNALIGNED, 4, (int) count);
+            }
             return struct(allocator, count, offsets, values(allocator));
         }
     }

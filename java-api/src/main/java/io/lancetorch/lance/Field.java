@@ -1,5 +1,6 @@
 package io.lancetorch.lance;
 
+import io.lancetorch.error.CorruptDataException;
 import io.lancetorch.error.InvalidArgumentException;
 import java.util.List;
 import java.util.Map;
@@ -10,6 +11,8 @@ import java.util.Map;
  * interface</a>: {@code l} is int64, {@code f} float32, {@code z} binary, {@code +w:768} a list of fixed size 768.
  */
 public record Field(String name, String format, boolean nullable, List<Field> children, Map<String, String> metadata) {
+
+    private static final String BLOB_KEY = "lance-encoding:blob";
 
     public Field {
         children = List.copyOf(children);
@@ -65,6 +68,45 @@ public record Field(String name, String format, boolean nullable, List<Field> ch
             throw new InvalidArgumentException("a list of fixed size " + size + " in column " + name);
         }
         return new Field(name, "+w:" + size, true, List.of(item), Map.of());
+    }
+
+    /**
+     * Large bytes, such as videos, that stay where they are when rows are read: {@link LanceDataset#blobs} opens them. A scan
+     * gives a struct in their place, which says where they lie.
+     */
+    public static Field blob(String name) {
+        return new Field(name, "Z", true, List.of(), Map.of(BLOB_KEY, "true"));
+    }
+
+    /**
+     * A tensor of {@code shape} in each row, its values of {@code item}'s type in row-major order: Arrow's extension type
+     * {@code arrow.fixed_shape_tensor} over a list of fixed size.
+     */
+    public static Field fixedShapeTensor(String name, Field item, long... shape) {
+        return FixedShapeTensor.field(name, item, shape);
+    }
+
+    /** Whether it is one that {@link LanceDataset#blobs} opens. */
+    public boolean isBlob() {
+        // From file format 2.2 on, Lance has an extension type for them.
+        return metadata.containsKey(BLOB_KEY) || "lance.blob.v2".equals(metadata.get(FixedShapeTensor.NAME_KEY));
+    }
+
+    /**
+     * The shape of each row of a column of Arrow's type {@code arrow.fixed_shape_tensor}, in the order of its dimensions as
+     * that type's {@code permutation} has them; null for another type.
+     *
+     * @throws CorruptDataException where the column's metadata says something that cannot be
+     */
+    public long[] tensorShape() {
+        FixedShapeTensor tensor = FixedShapeTensor.of(this);
+        return tensor == null ? null : tensor.shape().clone();
+    }
+
+    /** How many values lie from one place to the next in each dimension of {@link #tensorShape}; null where that is null. */
+    public long[] tensorStrides() {
+        FixedShapeTensor tensor = FixedShapeTensor.of(this);
+        return tensor == null ? null : tensor.strides().clone();
     }
 
     /** The size of a list of fixed size, or -1 for another type. */

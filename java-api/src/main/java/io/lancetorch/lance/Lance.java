@@ -36,7 +36,8 @@ public final class Lance {
         SCAN,
         COLUMN,
         WRITER,
-        STREAM
+        STREAM,
+        BLOB
     }
 
     /** How many objects of that kind nobody has closed yet, in the whole process. */

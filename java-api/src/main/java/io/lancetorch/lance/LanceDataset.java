@@ -16,6 +16,8 @@ import io.lancetorch.error.NotFoundException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
+import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 
@@ -29,6 +31,7 @@ public final class LanceDataset implements AutoCloseable {
     private final Schema schema;
     private final List<Fragment> fragments;
     private final long version;
+    private volatile TakenColumns lastTaken;
 
     private LanceDataset(String uri, long address) {
         this.uri = uri;
@@ -252,12 +255,18 @@ public final class LanceDataset implements AutoCloseable {
 
     /** As {@link #take(long[], String...)}; {@code withRowId} adds a column {@code _rowid}. No columns: all of them. */
     public RecordBatch take(long[] rows, List<String> columns, boolean withRowId) {
+        TakenColumns taken = lastTaken;
+        boolean known = taken != null && taken.withRowId == withRowId && taken.columns.equals(columns);
+        MemorySegment names = known ? taken.names : TakenColumns.names(columns);
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
-            MemorySegment batch = ArrowArray.allocate(arena);
-            MemorySegment batchSchema = ArrowSchema.allocate(arena);
-            MemorySegment positions = arena.allocateFrom(JAVA_LONG, rows);
-            MemorySegment names = columns.isEmpty() ? MemorySegment.NULL : names(columns, arena);
+            // One allocation for all that a call needs.
+            MemorySegment error = arena.allocate(
+                    Status.ERROR_SIZE + ArrowArray.sizeof() + ArrowSchema.sizeof() + 8L * rows.length, 8);
+            MemorySegment batch = error.asSlice(Status.ERROR_SIZE, ArrowArray.sizeof());
+            MemorySegment schemaOut = error.asSlice(Status.ERROR_SIZE + ArrowArray.sizeof(), ArrowSchema.sizeof());
+            MemorySegment positions =
+                    error.asSlice(Status.ERROR_SIZE + ArrowArray.sizeof() + ArrowSchema.sizeof(), 8L * rows.length);
+            MemorySegment.copy(rows, 0, positions, JAVA_LONG, 0, rows.length);
             Status.check(
                     handle.call(dataset -> lance_h.lt_dataset_take(
                             dataset,
@@ -267,10 +276,48 @@ public final class LanceDataset implements AutoCloseable {
                             columns.size(),
                             withRowId ? 1 : 0,
                             batch,
-                            batchSchema,
+                            known ? MemorySegment.NULL : schemaOut,
                             error)),
                     error);
-            return RecordBatch.consume(consumeSchema(batchSchema), batch, error);
+            if (!known) {
+                taken = new TakenColumns(List.copyOf(columns), withRowId, names, consumeSchema(schemaOut));
+                lastTaken = taken;
+            }
+            return RecordBatch.consume(taken.schema, batch, error);
+        }
+    }
+
+    /** What a take of the same columns need not find out anew. */
+    private record TakenColumns(List<String> columns, boolean withRowId, MemorySegment names, Schema schema) {
+        static MemorySegment names(List<String> columns) {
+            return columns.isEmpty() ? MemorySegment.NULL : LanceDataset.names(columns, Arena.ofAuto());
+        }
+    }
+
+    /**
+     * Opens the blobs of some rows, by their positions in the dataset, in that order; the same position may come again. Null
+     * for a null. The caller closes each.
+     *
+     * @throws InvalidArgumentException for a position beyond the dataset, or a column that holds no blobs ({@link Field#blob})
+     * @throws NotFoundException for a column that is not there
+     */
+    public List<Blob> blobs(String column, long... rows) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
+            MemorySegment name = arena.allocateFrom(column);
+            MemorySegment positions = arena.allocateFrom(JAVA_LONG, rows);
+            MemorySegment out = arena.allocate(ADDRESS, Math.max(1, rows.length));
+            Status.check(
+                    handle.call(dataset -> lance_h.lt_dataset_blobs(dataset, name, positions, rows.length, out, error)),
+                    error);
+            Blob[] blobs = new Blob[rows.length];
+            for (int i = 0; i < blobs.length; i++) {
+                long address = out.getAtIndex(JAVA_LONG, i);
+                if (address != 0) {
+                    blobs[i] = new Blob("the blob in row " + rows[i] + " of column " + column + " of " + uri, address);
+                }
+            }
+            return Collections.unmodifiableList(Arrays.asList(blobs));
         }
     }
 
