@@ -332,9 +332,8 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
                         + " decoding threads and a prefetch of " + prefetch + ": all are 1 or more");
             }
             if (!rankSaid) {
-                RankEnvironment environment = RankEnvironment.isSet() ? RankEnvironment.read() : null;
-                rank = environment == null ? 0 : environment.rank();
-                worldSize = environment == null ? 1 : environment.worldSize();
+                worldSize = RankEnvironment.worldSizeOrOne();
+                rank = worldSize == 1 ? 0 : RankEnvironment.rankOrZero();
             }
             if (columns.isEmpty()) {
                 columns.addAll(dataset.schema().names());
@@ -347,6 +346,10 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             }
             for (String column : functions.keySet()) {
                 requireColumn(column, "column");
+                if (images.containsKey(column)) {
+                    throw new InvalidArgumentException("column " + column
+                            + " is both an image(...) and made by a function with column(...): say one of them");
+                }
             }
             requireDevice();
             Sampler ofRows = sampler;

@@ -13,8 +13,10 @@ import io.lancetorch.tensor.Stream;
 import io.lancetorch.tensor.Tensor;
 import io.lancetorch.tensor.TensorScope;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * Makes the tensors of an epoch's steps: {@link #begin}, then {@link #run} for each part, by any threads, then
@@ -344,13 +346,15 @@ final class StepAssembler implements AutoCloseable {
             }
             slot.tensors = null;
             Map<String, Tensor> result = collate.collate(read);
-            if (result == null || result.isEmpty() || result.containsValue(null)) {
+            if (result == null || result.isEmpty() || result.values().stream().anyMatch(Objects::isNull)) {
                 throw new InvalidArgumentException("step " + slot.step + ": collate gave " + result);
             }
             slot.names = result.keySet().toArray(String[]::new);
             Tensor[] tensors = result.values().toArray(Tensor[]::new);
-            for (Tensor tensor : tensors) {
-                TensorScope.detach(tensor);
+            for (int i = 0; i < tensors.length; i++) {
+                // A tensor under two names is two holders of its memory.
+                boolean again = Arrays.asList(tensors).subList(0, i).contains(tensors[i]);
+                tensors[i] = TensorScope.detach(again ? tensors[i].share() : tensors[i]);
             }
             slot.tensors = tensors;
         }

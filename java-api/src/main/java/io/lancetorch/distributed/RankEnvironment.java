@@ -44,6 +44,32 @@ public record RankEnvironment(
     }
 
     /**
+     * The number of ranks: WORLD_SIZE, or 1 where no launcher has set RANK.
+     *
+     * @throws InvalidArgumentException where it is no number, or less than 1
+     */
+    public static int worldSizeOrOne() {
+        return worldSizeOrOne(System.getenv());
+    }
+
+    static int worldSizeOrOne(Map<String, String> environment) {
+        return isSet(environment) ? number(environment, "WORLD_SIZE", 1, Integer.MAX_VALUE) : 1;
+    }
+
+    /**
+     * RANK, or 0 where no launcher has set it.
+     *
+     * @throws InvalidArgumentException where it is no number, or no rank of the world
+     */
+    public static int rankOrZero() {
+        return rankOrZero(System.getenv());
+    }
+
+    static int rankOrZero(Map<String, String> environment) {
+        return isSet(environment) ? number(environment, "RANK", 0, worldSizeOrOne(environment) - 1) : 0;
+    }
+
+    /**
      * Reads the variables of this process.
      *
      * @throws NotFoundException naming the variable that is missing

@@ -31,6 +31,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -398,6 +399,47 @@ class DataLoaderTest {
         }
     }
 
+    @Test
+    void collateMakesTheTensorsThatAreHandedOut() {
+        try (var loader = plain().batchSize(40)
+                .collate(read -> {
+                    Tensor doubled = Ops.add(read.get("vector"), read.get("vector"));
+                    return Map.of("doubled", doubled, "id", read.get("id"), "again", read.get("id"));
+                })
+                .open()) {
+            for (Batch batch : loader) {
+                assertThat(batch.tensors().keySet()).containsExactlyInAnyOrder("doubled", "id", "again");
+                long first = batch.get("id").toLongs()[0];
+                assertThat(batch.get("doubled").toFloats()[0]).isEqualTo(2f * first);
+                batch.get("again").close();
+                assertThat(batch.get("id").toLongs()[0]).isEqualTo(first);
+            }
+        }
+    }
+
+    @Test
+    void exceptionOfCollateComesOutAtItsStep() {
+        var thrown = new IllegalArgumentException("not this one");
+        try (var loader = images().batchSize(40)
+                .collate(read -> {
+                    if (read.step() == 2) {
+                        throw thrown;
+                    }
+                    return read.tensors();
+                })
+                .open()) {
+            Iterator<Batch> batches = loader.iterator();
+            batches.next();
+            batches.next();
+            assertThatThrownBy(batches::next).isSameAs(thrown);
+        }
+        try (var loader = plain().collate(read -> Map.of()).open()) {
+            assertThatThrownBy(() -> loader.iterator().next())
+                    .isInstanceOf(InvalidArgumentException.class)
+                    .hasMessageContainingAll("step 0", "collate");
+        }
+    }
+
     // ---- errors ----
 
     @Test
@@ -489,6 +531,9 @@ class DataLoaderTest {
                         () -> plain().image("id", ImageTransform.resize(8, 8)).open())
                 .isInstanceOf(UnsupportedException.class)
                 .hasMessageContainingAll("column id", "int64");
+        assertThatThrownBy(() -> images().column("image", column -> null).open())
+                .isInstanceOf(InvalidArgumentException.class)
+                .hasMessageContaining("column image");
         assertThatThrownBy(() -> plain().batchSize(0).open()).isInstanceOf(InvalidArgumentException.class);
         assertThatThrownBy(() -> plain().rank(2, 2).open())
                 .isInstanceOf(InvalidArgumentException.class)

@@ -81,4 +81,18 @@ class RankEnvironmentTest {
                 .isInstanceOf(InvalidArgumentException.class)
                 .hasMessageContainingAll("RANK is " + rank, "WORLD_SIZE is 4");
     }
+
+    @Test
+    void rankAndWorldSizeAreFoundWithoutTheRest() {
+        assertThat(RankEnvironment.rankOrZero(Map.of())).isZero();
+        assertThat(RankEnvironment.worldSizeOrOne(Map.of("WORLD_SIZE", "4")))
+                .as("RANK is not set")
+                .isEqualTo(1);
+        Map<String, String> third = Map.of("RANK", "2", "WORLD_SIZE", "4");
+        assertThat(RankEnvironment.rankOrZero(third)).isEqualTo(2);
+        assertThat(RankEnvironment.worldSizeOrOne(third)).isEqualTo(4);
+        assertThatThrownBy(() -> RankEnvironment.rankOrZero(Map.of("RANK", "4", "WORLD_SIZE", "4")))
+                .isInstanceOf(InvalidArgumentException.class)
+                .hasMessageContaining("RANK");
+    }
 }
