@@ -511,7 +511,12 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
                     .columns(columns)
                     .readAhead(readAhead)
                     .access(access);
-            return (withRowId ? scan.withRowId() : scan).open();
+            if (columns.isEmpty()) {
+                scan.rowIdsOnly();
+            } else if (withRowId) {
+                scan.withRowId();
+            }
+            return scan.open();
         }
 
         @Override

@@ -68,6 +68,7 @@ public final class Scan implements AutoCloseable {
         private long batchSize = 1024;
         private int readAhead = 4;
         private boolean withRowId;
+        private boolean rowIdsOnly;
         private Access access = Access.AUTO;
 
         Builder(LanceDataset dataset) {
@@ -82,6 +83,12 @@ public final class Scan implements AutoCloseable {
         public Builder columns(List<String> columns) {
             this.columns = List.copyOf(columns);
             return this;
+        }
+
+        /** No columns but {@code _rowid}. */
+        public Builder rowIdsOnly() {
+            rowIdsOnly = true;
+            return withRowId();
         }
 
         /** Only rows that this SQL expression accepts, such as {@code label < 3 AND width > 100}. */
@@ -176,9 +183,10 @@ public final class Scan implements AutoCloseable {
             try (Arena arena = Arena.ofConfined()) {
                 MemorySegment options = lt_scan_options.allocate(arena);
                 options.fill((byte) 0);
-                if (!columns.isEmpty()) {
-                    lt_scan_options.columns(options, LanceDataset.names(columns, arena));
-                    lt_scan_options.column_count(options, columns.size());
+                List<String> names = rowIdsOnly ? List.of() : columns;
+                if (rowIdsOnly || !names.isEmpty()) {
+                    lt_scan_options.columns(options, LanceDataset.names(names, arena));
+                    lt_scan_options.column_count(options, names.size());
                 }
                 if (filter != null) {
                     lt_scan_options.filter(options, arena.allocateFrom(filter));

@@ -125,6 +125,23 @@ class DecodeCacheTest {
     }
 
     @Test
+    void rowIdsComeBesideCachedImages() {
+        try (var loader = loader(BYTES).columns("image").withRowId().cache().open()) {
+            for (int epoch = 0; epoch < 2; epoch++) {
+                for (Batch batch : loader) {
+                    assertThat(batch.tensors().keySet()).containsExactly("image", "_rowid");
+                    long[] rowIds = batch.get("_rowid").toLongs();
+                    float[] pixels = batch.get("image").toFloats();
+                    for (int row = 0; row < batch.rows(); row++) {
+                        long id = (rowIds[row] >>> 32) * 30 + (rowIds[row] & 0xffff);
+                        assertThat(pixels[192 * row]).isBetween(id - 2f, id + 2f);
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
     void laterRunsReadItToo() {
         List<Row> first;
         try (var loader = loader(BYTES).cache().open()) {
