@@ -18,16 +18,19 @@ final class BadRowReplacement {
     private final List<String> columns;
     private final boolean withRowId;
     private final Plan plan;
+    private final Plan wholeEpoch;
     private final long seed;
     private final long epoch;
     private final BadRowLog log;
     private final RowPositions positions;
 
+    /** {@code wholeEpoch}: the plan from whose rows it chooses, the same where the epoch is resumed. */
     BadRowReplacement(
             LanceDataset dataset,
             List<String> columns,
             boolean withRowId,
             Plan plan,
+            Plan wholeEpoch,
             long seed,
             long epoch,
             BadRowLog log) {
@@ -35,6 +38,7 @@ final class BadRowReplacement {
         this.columns = columns;
         this.withRowId = withRowId;
         this.plan = plan;
+        this.wholeEpoch = wholeEpoch;
         this.seed = seed;
         this.epoch = epoch;
         this.log = log;
@@ -43,11 +47,12 @@ final class BadRowReplacement {
 
     /** Notes that a row is bad in a column. {@code counts}: the row was not noted for another column of the step before. */
     void report(int step, int row, String column, String reason, boolean counts) {
-        long key = key(step, row);
-        log.add(new BadRow(epoch, step, Plan.fragmentOf(key), Plan.rowOf(key), column, reason), counts);
+        long key = key(plan, step, row);
+        int number = Math.toIntExact(plan.number(step));
+        log.add(new BadRow(epoch, number, Plan.fragmentOf(key), Plan.rowOf(key), column, reason), counts);
     }
 
-    private long key(int step, int row) {
+    private static long key(Plan plan, int step, int row) {
         var found = new AtomicLong();
         plan.forEachRow(step, (index, key) -> {
             if (index == row) {
@@ -71,9 +76,9 @@ final class BadRowReplacement {
     RecordBatch read(int step, long[] taken, boolean[] bad, int attempt, Plan.RowVisitor newKeys) {
         if (attempt == MAX_ATTEMPTS) {
             throw new CorruptDataException(
-                    "step " + step + ": " + MAX_ATTEMPTS
-                            + " rows were drawn for the place of one that cannot be decoded,"
-                            + " and none of them could be decoded either: keep such rows by BadRows.SUBSTITUTE, or mend "
+                    "step " + plan.number(step) + ": " + MAX_ATTEMPTS
+                            + " rows were drawn for the place of one that cannot be decoded, and none of them could be"
+                            + " decoded either: keep such rows by BadRows.SUBSTITUTE, or mend "
                             + dataset.uri(),
                     -1);
         }
@@ -89,7 +94,7 @@ final class BadRowReplacement {
 
     /** The key of some row of this rank's epoch. */
     private long draw(SplittableRandom random) {
-        int step = (int) Long.remainderUnsigned(random.nextLong(), plan.steps());
-        return key(step, (int) Long.remainderUnsigned(random.nextLong(), plan.rows(step)));
+        int step = (int) Long.remainderUnsigned(random.nextLong(), wholeEpoch.steps());
+        return key(wholeEpoch, step, (int) Long.remainderUnsigned(random.nextLong(), wholeEpoch.rows(step)));
     }
 }

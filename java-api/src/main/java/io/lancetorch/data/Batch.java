@@ -18,14 +18,14 @@ import java.util.SequencedMap;
 public final class Batch implements AutoCloseable {
     private final String[] names;
     private final Tensor[] tensors;
-    private final int step;
+    private final long step;
     private final int rows;
     private final int validPrefix;
     private final boolean[] bad;
     private boolean detached;
 
     /** {@code validPrefix}: rows after that many only fill the batch up. {@code bad}: further rows that are not valid, or null. */
-    Batch(String[] names, Tensor[] tensors, int step, int rows, int validPrefix, boolean[] bad) {
+    Batch(String[] names, Tensor[] tensors, long step, int rows, int validPrefix, boolean[] bad) {
         this.names = names;
         this.tensors = tensors;
         this.step = step;
@@ -57,7 +57,7 @@ public final class Batch implements AutoCloseable {
         return all;
     }
 
-    /** Counted from 0 within the epoch. */
+    /** Counted from 0 within the epoch; where that is resumed, it goes on counting: see {@link DataLoader#resume}. */
     public long step() {
         return step;
     }

@@ -13,23 +13,25 @@ final class BatchDeal {
         void add(long begin, long end, Plan.Builder plan);
     }
 
-    static Plan plan(PlanRequest request, long total, Uneven uneven, Rows rows) {
+    /** Deals what is left of the order. */
+    static Plan plan(PlanRequest request, EpochOrder order, Uneven uneven, Rows rows) {
         int size = request.batchSize();
         int world = request.worldSize();
-        var plan = new Plan.Builder();
-        long full = total / size;
+        var plan = new Plan.Builder().order(order);
+        long full = (order.rows() - order.begin()) / size;
         for (long batch = request.rank(); batch < full - full % world; batch += world) {
-            rows.add(batch * size, (batch + 1) * size, plan);
+            rows.add(order.begin() + batch * size, order.begin() + (batch + 1) * size, plan);
             plan.endStep(size);
         }
-        lastStep(request, total, uneven, rows, plan);
+        lastStep(request, order, uneven, rows, plan);
         return plan.build();
     }
 
     /** The step in which some ranks have a whole batch, one may have what is left, and others nothing. */
-    private static void lastStep(PlanRequest request, long total, Uneven uneven, Rows rows, Plan.Builder plan) {
+    private static void lastStep(PlanRequest request, EpochOrder order, Uneven uneven, Rows rows, Plan.Builder plan) {
         int size = request.batchSize();
         int world = request.worldSize();
+        long total = order.rows() - order.begin();
         long full = total / size;
         long wholeLeft = full % world;
         long rest = total % size;
@@ -41,7 +43,7 @@ final class BatchDeal {
         if (uneven == Uneven.REFUSE && most != least) {
             throw new InvalidArgumentException("the last of " + (full / world + 1) + " steps has " + most
                     + " rows for rank 0 and " + least + " for rank " + (world - 1) + ", of " + total
-                    + " rows in batches of " + size + " on " + world + " ranks: pad or drop");
+                    + " rows in batches of " + size + " on " + world + " ranks: pad, drop or join");
         }
         long count = uneven == Uneven.DROP ? least : most;
         if (count == 0 || count < size && request.dropLast()) {
@@ -49,18 +51,31 @@ final class BatchDeal {
         }
         long ahead = request.rank() - wholeLeft;
         long mine = ahead < 0 ? size : ahead == 0 ? rest : 0;
-        long begin = Math.min(full + ahead, full) * size;
+        long begin = order.begin() + Math.min(full + ahead, full) * size;
         long valid = Math.min(mine, count);
         rows.add(begin, begin + valid, plan);
-        // Ranks that lack rows take them from the order's beginning, one after the other.
-        long repeat = Math.max(0, ahead * count - rest);
-        for (long missing = count - valid; missing > 0; ) {
-            long from = repeat % total;
-            long part = Math.min(missing, total - from);
-            rows.add(from, from + part, plan);
-            repeat += part;
-            missing -= part;
+        if (uneven != Uneven.JOIN) {
+            repeat(Math.max(0, ahead * count - rest), count - valid, order.rows(), rows, plan);
+        } else if (valid == 0) {
+            idle(request, order.rows(), rows, plan);
         }
         plan.endStep(valid);
+    }
+
+    /** Ranks that lack rows take them from the order's beginning, one after the other. */
+    private static void repeat(long first, long count, long total, Rows rows, Plan.Builder plan) {
+        long missing = count;
+        for (long at = first; missing > 0; ) {
+            long from = at % total;
+            long part = Math.min(missing, total - from);
+            rows.add(from, from + part, plan);
+            at += part;
+            missing -= part;
+        }
+    }
+
+    /** Adds the few rows with which a rank that has run out takes part. */
+    static void idle(PlanRequest request, long total, Rows rows, Plan.Builder plan) {
+        repeat(0, Math.min(Uneven.IDLE_ROWS, request.batchSize()), total, rows, plan);
     }
 }

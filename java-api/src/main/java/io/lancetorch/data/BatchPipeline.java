@@ -17,6 +17,7 @@ import java.util.concurrent.locks.ReentrantLock;
 final class BatchPipeline implements BatchStream {
     private static final AtomicInteger COUNTER = new AtomicInteger();
 
+    private final Plan plan;
     private final int steps;
     private final StepSource source;
     private final StepAssembler assembler;
@@ -39,6 +40,7 @@ final class BatchPipeline implements BatchStream {
 
     /** {@code prefetch}: steps to have ready beside the one in use. */
     BatchPipeline(Plan plan, StepSource source, StepAssembler assembler, int decodeThreads, int prefetch) {
+        this.plan = plan;
         steps = plan.steps();
         this.source = source;
         this.assembler = assembler;
@@ -199,7 +201,8 @@ final class BatchPipeline implements BatchStream {
                 done.await();
             }
             if (closing) {
-                throw new CancelledException("the loader was closed while step " + taken + " was waited for", null);
+                throw new CancelledException(
+                        "the loader was closed while step " + plan.number(taken) + " was waited for", null);
             }
             slot.ready = false;
             ready--;
@@ -212,7 +215,7 @@ final class BatchPipeline implements BatchStream {
             return assembler.handOut(slot);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new CancelledException("interrupted while waiting for step " + taken, e);
+            throw new CancelledException("interrupted while waiting for step " + plan.number(taken), e);
         } finally {
             lock.unlock();
         }
@@ -254,7 +257,8 @@ final class BatchPipeline implements BatchStream {
     public void close() {
         if (threads.contains(Thread.currentThread())) {
             throw new IllegalStateException(
-                    "a loader cannot be closed by its own collate or column function: throw an exception there instead");
+                    "a loader cannot be closed by its own collate or column function: throw an exception there"
+                            + " instead");
         }
         lock.lock();
         try {

@@ -84,7 +84,10 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
     private volatile long firstRequest;
     private volatile long lastBatch;
     private volatile long epoch;
-    private volatile EpochPlan planned;
+    private volatile EpochPlan whole;
+    // Where the next iteration begins, if not with the epoch.
+    private volatile EpochPlan resumed;
+    private volatile Position position;
     private volatile boolean closed;
 
     private DataLoader(Builder builder, Sampler sampler, DecodeCache cache) {
@@ -133,6 +136,7 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         private ProcessGroup group;
         private long seed;
         private boolean dropLast;
+        private LoaderState resumeFrom;
         private boolean withRowId;
         private Access access = Access.AUTO;
         private int decodeThreads =
@@ -230,6 +234,12 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         /** Leaves out a last step of fewer rows. */
         public Builder dropLast() {
             dropLast = true;
+            return this;
+        }
+
+        /** Begins where another loader was: see {@link DataLoader#resume}, whose errors {@link #open} throws. */
+        public Builder resumeFrom(LoaderState state) {
+            resumeFrom = state;
             return this;
         }
 
@@ -359,7 +369,11 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             }
             DecodeCache decoded = cache == null ? null : DecodeCache.open(cache, cacheOptions, dataset, images);
             var loader = new DataLoader(this, ofRows, decoded);
-            loader.plan();
+            if (resumeFrom == null) {
+                loader.plan();
+            } else {
+                loader.resume(resumeFrom);
+            }
             return loader;
         }
 
@@ -398,32 +412,78 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         return new Builder(dataset);
     }
 
-    /** Another order of rows from the next iteration on; the same on all ranks. */
+    /** Another order of rows from the next iteration on, which begins with the epoch; the same on all ranks. */
     public void setEpoch(long epoch) {
-        this.epoch = epoch;
+        if (epoch != this.epoch) {
+            resumed = null;
+            position = null;
+            this.epoch = epoch;
+        }
     }
 
-    private record EpochPlan(long epoch, Plan plan) {}
-
-    /** What this rank reads in the epoch that is set. */
+    /** What this rank reads in the next iteration. */
     public Plan plan() {
-        return epochPlan().plan;
+        return next().plan();
     }
 
-    private EpochPlan epochPlan() {
-        long wanted = epoch;
-        EpochPlan known = planned;
-        if (known == null || known.epoch != wanted) {
+    private EpochPlan next() {
+        EpochPlan left = resumed;
+        return left == null ? whole(epoch) : left;
+    }
+
+    private EpochPlan whole(long wanted) {
+        EpochPlan known = whole;
+        if (known == null || known.epoch() != wanted) {
             var request = new PlanRequest(dataset.fragments(), worldSize, rank, seed, wanted, batchSize, dropLast);
-            known = new EpochPlan(wanted, sampler.plan(request));
-            planned = known;
+            known = EpochPlan.of(sampler, request);
+            whole = known;
         }
         return known;
     }
 
-    /** The number of steps of the epoch that is set. */
+    /** The number of steps of the next iteration: of the epoch that is set, or of what is left of it after {@link #resume}. */
     public int steps() {
         return plan().steps();
+    }
+
+    private static final class Position {
+        private final EpochPlan planned;
+        // One thread counts up.
+        private volatile int taken;
+
+        Position(EpochPlan planned) {
+            this.planned = planned;
+        }
+    }
+
+    /**
+     * Where the latest iteration is, behind the batch that it handed out last; batches that are ready and that nobody has
+     * taken do not count. Before the first iteration of an epoch, its beginning. All ranks have the same state after the same
+     * step. Any thread.
+     */
+    public LoaderState state() {
+        Position current = position;
+        return current == null
+                ? next().state(dataset.version(), 0)
+                : current.planned.state(dataset.version(), current.taken);
+    }
+
+    /**
+     * Sets the epoch of a state, and begins the next iteration at the very next sample; an iteration after that one begins with
+     * the epoch again. The world and, unless the sampler's order depends on it ({@link Sampler}), the batch size may be others
+     * than in the run that is resumed. With the same ones, all batches are as they would have been; {@link Batch#step} goes on
+     * counting. With others, it goes on as if all of the epoch had been dealt to this world, a part of a step rounded up.
+     *
+     * @throws InvalidArgumentException where the state is of another version of the dataset, another seed or other rows, or of
+     *     a world or batch size with which this sampler cannot go on
+     */
+    public void resume(LoaderState state) {
+        EpochPlan all = whole(state.epoch());
+        state.requireSameOrder(all.state(dataset.version(), 0), sampler);
+        EpochPlan left = EpochPlan.of(sampler, all.request().withConsumed(state.consumed()));
+        epoch = state.epoch();
+        position = null;
+        resumed = left;
     }
 
     /** What has been done so far, over all iterations. Any thread. */
@@ -448,13 +508,15 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         return badRowLog.rows();
     }
 
-    /** Starts to read the epoch that is set. */
+    /** Starts to read the epoch that is set, from its beginning or from where it is resumed. */
     @Override
     public Iterator<Batch> iterator() {
         if (closed) {
             throw new IllegalStateException("this DataLoader is closed");
         }
-        var iterator = new BatchIterator(epochPlan());
+        var iterator = new BatchIterator(next(), whole(epoch).plan());
+        resumed = null;
+        position = iterator.position;
         open.add(iterator);
         if (closed) {
             iterator.end();
@@ -465,15 +527,18 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
 
     private final class BatchIterator implements Iterator<Batch> {
         private final long epoch;
+        private final Position position;
         private final BatchStream stream;
         private final DecodeCache.Epoch cached;
         private volatile Thread consumer;
         private Batch current;
         private boolean ended;
 
-        BatchIterator(EpochPlan planned) {
-            epoch = planned.epoch;
-            Plan plan = planned.plan;
+        /** {@code wholeEpoch}: the plan without what was consumed before. */
+        BatchIterator(EpochPlan planned, Plan wholeEpoch) {
+            epoch = planned.epoch();
+            position = new Position(planned);
+            Plan plan = planned.plan();
             cached = cache == null ? null : cache.begin(plan);
             StepSource source = null;
             try {
@@ -487,7 +552,7 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
                         seed ^ Long.rotateLeft(epoch, 32),
                         buffers,
                         badRows,
-                        new BadRowReplacement(dataset, columns, withRowId, plan, seed, epoch, badRowLog),
+                        new BadRowReplacement(dataset, columns, withRowId, plan, wholeEpoch, seed, epoch, badRowLog),
                         cached,
                         collate,
                         device,
@@ -553,6 +618,7 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
                 end();
                 throw e;
             }
+            position.taken++;
             event.end();
             lastBatch = System.nanoTime();
             waitNanos.addAndGet(lastBatch - start);

@@ -8,7 +8,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
  * over. Lance reads ahead.
  */
 final class DirectBatches implements BatchStream {
-    private final int steps;
+    private final Plan plan;
     private final StepSource source;
     private final StepAssembler assembler;
     private final StepSlot slot;
@@ -16,7 +16,7 @@ final class DirectBatches implements BatchStream {
     private int taken;
 
     DirectBatches(Plan plan, StepSource source, StepAssembler assembler) {
-        steps = plan.steps();
+        this.plan = plan;
         this.source = source;
         this.assembler = assembler;
         slot = assembler.newSlot();
@@ -24,7 +24,7 @@ final class DirectBatches implements BatchStream {
 
     @Override
     public boolean hasNext() {
-        return taken < steps;
+        return taken < plan.steps();
     }
 
     @Override
@@ -34,7 +34,8 @@ final class DirectBatches implements BatchStream {
             records = source.read(taken);
         } catch (CancelledException | IllegalStateException e) {
             if (closed.get()) {
-                throw new CancelledException("the loader was closed while step " + taken + " was waited for", e);
+                throw new CancelledException(
+                        "the loader was closed while step " + plan.number(taken) + " was waited for", e);
             }
             throw e;
         }

@@ -14,8 +14,10 @@ public final class Plan {
     private final int[] stepEnds;
     private final int[] rows;
     private final int[] validRows;
+    private final EpochOrder order;
 
     private Plan(Builder builder) {
+        order = builder.order;
         ranges = Arrays.copyOf(builder.ranges, 3 * builder.rangeCount);
         stepEnds = Arrays.copyOf(builder.stepEnds, builder.steps);
         rows = Arrays.copyOf(builder.rows, builder.steps);
@@ -25,6 +27,21 @@ public final class Plan {
     /** The number of steps. */
     public int steps() {
         return stepEnds.length;
+    }
+
+    /** Where the steps lie in the epoch's order of samples; null where the sampler has declared none. */
+    public EpochOrder order() {
+        return order;
+    }
+
+    /** The number of a step within its epoch: counted from 0, those before this plan's first one included. */
+    long number(int step) {
+        return order == null ? step : order.firstStep() + step;
+    }
+
+    /** Samples of the epoch's order that all ranks have consumed when so many steps are done; after the last one, all. */
+    long consumed(int steps) {
+        return steps == steps() ? order.rows() : order.consumed(steps);
     }
 
     /** The rows of a step, repeats included. */
@@ -134,6 +151,7 @@ public final class Plan {
         private int[] validRows = new int[16];
         private int steps;
         private long openRows;
+        private EpochOrder order;
 
         /** Starts a plan without steps. */
         public Builder() {}
@@ -193,6 +211,12 @@ public final class Plan {
                         + " steps: use more ranks, larger batches or longer ranges");
             }
             return (int) Math.min(MAX_LENGTH, length + length / 6L * 3);
+        }
+
+        /** Declares the epoch's order of samples, and where the plan's steps lie in it. */
+        public Builder order(EpochOrder order) {
+            this.order = order;
+            return this;
         }
 
         /** Adds a whole step of another plan. */

@@ -47,24 +47,42 @@ final class RowCursor {
         }
     }
 
-    /**
-     * Cuts {@code target} rows into steps: this cursor's rows, and, where they are fewer, repeats of them; where it has none,
-     * repeats of the whole dataset's.
-     */
-    Plan deal(PlanRequest request, long target) {
-        RowCursor source = this;
-        if (total == 0) {
-            source = new RowCursor(request, false, 0, 1);
+    /** Goes on by {@code count} rows. */
+    private void skip(long count) {
+        long left = total == 0 ? 0 : count % total;
+        while (left >= fragments[index].rows() && left > 0) {
+            left -= fragments[index].rows();
+            index = (index + 1) % fragments.length;
         }
-        var plan = new Plan.Builder();
-        for (long done = 0; done < target; ) {
-            long rows = Math.min(request.batchSize(), target - done);
+        row = left;
+    }
+
+    /**
+     * Cuts {@code target} rows, without the {@code done} first ones, into steps: this cursor's rows, and, where they are fewer,
+     * repeats of them; where it has none, repeats of the whole dataset's. {@code join}: no more repeats than let the rank take
+     * part.
+     */
+    Plan deal(PlanRequest request, EpochOrder order, long done, long target, boolean join) {
+        RowCursor source = total > 0 ? this : new RowCursor(request, false, 0, 1);
+        var plan = new Plan.Builder().order(order);
+        if (done < target) {
+            source.skip(done);
+        }
+        for (long at = done; at < target; ) {
+            long rows = Math.min(request.batchSize(), target - at);
             if (rows < request.batchSize() && request.dropLast()) {
                 break;
             }
-            source.take(rows, plan);
-            plan.endStep(Math.clamp(total - done, 0, rows));
-            done += rows;
+            long valid = Math.clamp(total - at, 0, rows);
+            if (join && valid == 0) {
+                source.index = 0;
+                source.row = 0;
+                source.take(Math.min(Uneven.IDLE_ROWS, request.batchSize()), plan);
+            } else {
+                source.take(join ? valid : rows, plan);
+            }
+            plan.endStep(valid);
+            at += rows;
         }
         return plan.build();
     }

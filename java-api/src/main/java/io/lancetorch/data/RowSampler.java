@@ -8,7 +8,10 @@ package io.lancetorch.data;
  */
 @FunctionalInterface
 public interface RowSampler extends Sampler {
-    /** The rows of an epoch; the same for every rank of the request. */
+    /**
+     * The rows of the whole epoch, whatever is {@linkplain PlanRequest#consumed consumed}; the same for every rank, world size
+     * and batch size of the request.
+     */
     RowSequence rows(PlanRequest request);
 
     @Override

@@ -158,7 +158,7 @@ final class StepAssembler implements AutoCloseable {
             Column column = slot.records.column(names[index]);
             if (decoders[index] == null) {
                 slot.tensors[index] =
-                        apply(slot.step, column, sources.get(index).function());
+                        apply(plan.number(slot.step), column, sources.get(index).function());
             } else if (slot.records.isCached(names[index])) {
                 convert(slot, index, column, slot.partFirsts[part], slot.partCounts[part]);
             } else {
@@ -167,7 +167,7 @@ final class StepAssembler implements AutoCloseable {
         } catch (CorruptDataException e) {
             throw named(slot.step, e);
         } catch (UnsupportedException e) {
-            throw new UnsupportedException("step " + slot.step + ", " + e.getMessage());
+            throw new UnsupportedException("step " + plan.number(slot.step) + ", " + e.getMessage());
         } finally {
             slot.decodeNanos.add(System.nanoTime() - start);
         }
@@ -197,11 +197,11 @@ final class StepAssembler implements AutoCloseable {
                 ColumnTensors.imageBytes(column, first, count), count, slot.buffers[index].pixels(first, count));
     }
 
-    private static Tensor apply(int step, Column column, ColumnFunction function) {
+    private static Tensor apply(long number, Column column, ColumnFunction function) {
         try (var _ = new TensorScope()) {
             Tensor tensor = function.apply(column);
             if (tensor == null || tensor.shape().length == 0 || tensor.size(0) != column.length()) {
-                throw new InvalidArgumentException("step " + step + ": the function for column "
+                throw new InvalidArgumentException("step " + number + ": the function for column "
                         + column.field().name() + " gave " + tensor + " for " + column.length() + " rows");
             }
             return TensorScope.detach(tensor);
@@ -209,7 +209,8 @@ final class StepAssembler implements AutoCloseable {
     }
 
     private CorruptDataException named(int step, CorruptDataException e) {
-        return new CorruptDataException("step " + step + ", " + e.getMessage() + plan.describe(step, e.row()), e.row());
+        return new CorruptDataException(
+                "step " + plan.number(step) + ", " + e.getMessage() + plan.describe(step, e.row()), e.row());
     }
 
     /** Puts the batch together when all parts are done. The slot has its tensors then, and no rows any more. */
@@ -321,7 +322,7 @@ final class StepAssembler implements AutoCloseable {
                 ColumnFunction function = sources.get(i).function();
                 slot.tensors[i] = function == null
                         ? TensorScope.detach(ColumnTensors.alias(column))
-                        : apply(slot.step, column, function);
+                        : apply(plan.number(slot.step), column, function);
             }
         }
     }
@@ -347,7 +348,7 @@ final class StepAssembler implements AutoCloseable {
             slot.tensors = null;
             Map<String, Tensor> result = collate.collate(read);
             if (result == null || result.isEmpty() || result.values().stream().anyMatch(Objects::isNull)) {
-                throw new InvalidArgumentException("step " + slot.step + ": collate gave " + result);
+                throw new InvalidArgumentException("step " + plan.number(slot.step) + ": collate gave " + result);
             }
             slot.names = result.keySet().toArray(String[]::new);
             Tensor[] tensors = result.values().toArray(Tensor[]::new);
@@ -393,7 +394,8 @@ final class StepAssembler implements AutoCloseable {
     }
 
     private Batch batch(StepSlot slot) {
-        return new Batch(slot.names, slot.tensors, slot.step, slot.rows, plan.validRows(slot.step), slot.bad);
+        return new Batch(
+                slot.names, slot.tensors, plan.number(slot.step), slot.rows, plan.validRows(slot.step), slot.bad);
     }
 
     /** Gives a slot's buffers back, when no thread works on it any more. */

@@ -32,6 +32,7 @@ record SamplerCase(Rows rows, Deal deal, boolean subset) {
             new Rows("all at random", true, fragments -> new RandomSampler()),
             new Rows("some at random", true, fragments -> new RandomSampler(false, total(fragments) / 2 + 1)),
             new Rows("all twice and three more", true, fragments -> new RandomSampler(false, 2 * total(fragments) + 3)),
+            new Rows("in clumps of three", true, fragments -> RandomSampler.inClumps(3)),
             new Rows("drawn with replacement", true, fragments -> new RandomSampler(true, 0)),
             new Rows("drawn by weights", true, fragments -> weighted(fragments, true)),
             new Rows("drawn by weights, none twice", true, fragments -> weighted(fragments, false)),
@@ -80,6 +81,16 @@ record SamplerCase(Rows rows, Deal deal, boolean subset) {
                 .filter(other -> other.toString().equals(name() + " " + uneven))
                 .findFirst()
                 .orElseThrow();
+    }
+
+    /** Whether the ranks' rows come in turn in the epoch's order; else a rank's rows of a step are neighbours there. */
+    boolean isInterleaved() {
+        return deal.name.equals("fragments") || deal.name.equals("row by row") || deal.name.equals("as it is");
+    }
+
+    /** Whether each rank goes through the epoch by itself. */
+    boolean isAlone() {
+        return deal.uneven == null;
     }
 
     Sampler sampler(List<Fragment> fragments) {

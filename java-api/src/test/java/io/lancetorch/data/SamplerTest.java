@@ -21,6 +21,7 @@ import net.jqwik.api.Provide;
 import net.jqwik.api.ShrinkingMode;
 import net.jqwik.api.Tuple;
 import net.jqwik.api.constraints.IntRange;
+import net.jqwik.api.constraints.Size;
 
 /** What holds for every sampler, whatever the fragments, the world and the batch: each try goes through all cases. */
 class SamplerTest {
@@ -107,8 +108,11 @@ class SamplerTest {
                 assertThat(plan.steps()).as(cell.toString()).isEqualTo(first.steps());
                 for (int step = 0; step < plan.steps(); step++) {
                     boolean last = step == plan.steps() - 1;
-                    assertThat(plan.rows(step)).as(cell.toString()).isEqualTo(first.rows(step));
-                    assertThat(plan.rows(step)).isBetween(last && !dropLast ? 1 : batch, batch);
+                    if (cell.deal().uneven() != Uneven.JOIN) {
+                        assertThat(plan.rows(step)).as(cell.toString()).isEqualTo(first.rows(step));
+                        assertThat(plan.rows(step)).isBetween(last && !dropLast ? 1 : batch, batch);
+                    }
+                    assertThat(plan.rows(step)).isBetween(1, batch);
                     assertThat(plan.validRows(step)).isBetween(0, plan.rows(step));
                     assertThat(plan.ranges(step).stream()
                                     .mapToLong(RowRange::rows)
@@ -167,6 +171,204 @@ class SamplerTest {
             long most = plans.stream().mapToLong(Plan::totalValidRows).max().orElseThrow();
             assertThat(plans).as(cell.toString()).allMatch(plan -> rows(plan) == most);
         }
+    }
+
+    @Property(tries = TRIES, shrinking = ShrinkingMode.BOUNDED)
+    void joiningReadsTheEpochsRowsOnceAndTakesTheStepsOfPadding(
+            @ForAll("fragments") List<Fragment> fragments,
+            @ForAll @IntRange(min = 1, max = 16) int world,
+            @ForAll @IntRange(min = 1, max = 70) int batch,
+            @ForAll long seed,
+            @ForAll boolean dropLast) {
+        var request = new PlanRequest(fragments, world, 0, seed, 0, batch, dropLast);
+        for (SamplerCase cell : CASES) {
+            if (cell.deal().uneven() != Uneven.JOIN) {
+                continue;
+            }
+            List<Plan> plans = plans(cell, request);
+            List<Plan> padded = plans(cell.with(Uneven.PAD), request);
+            assertSame(cell, counts(fragments, plans, true), counts(fragments, padded, true));
+            if (!dropLast) {
+                assertSame(cell, counts(fragments, plans, true), cell.declared(request));
+            }
+            for (int rank = 0; rank < world; rank++) {
+                Plan plan = plans.get(rank);
+                assertThat(plan.steps()).isEqualTo(padded.get(rank).steps());
+                for (int step = 0; step < plan.steps(); step++) {
+                    int valid = plan.validRows(step);
+                    assertThat(valid)
+                            .as(cell.toString())
+                            .isEqualTo(padded.get(rank).validRows(step));
+                    assertThat(plan.rows(step)).as(cell.toString()).isEqualTo(valid == 0 ? Math.min(2, batch) : valid);
+                }
+            }
+        }
+    }
+
+    // ---- the epoch's order, and going on in it ----
+
+    /** The valid rows of a step, as {@link Plan#key}. */
+    private static List<Long> valid(Plan plan, int step) {
+        List<Long> rows = new ArrayList<>();
+        plan.forEachRow(step, (row, key) -> {
+            if (row < plan.validRows(step)) {
+                rows.add(key);
+            }
+        });
+        return rows;
+    }
+
+    /** The valid rows that all ranks have in a step, in the epoch's order. */
+    private static List<Long> inOrder(SamplerCase cell, List<Plan> plans, int step) {
+        List<List<Long>> ranks = plans.stream().map(plan -> valid(plan, step)).toList();
+        if (cell.isAlone()) {
+            assertThat(ranks).as(cell.toString()).allMatch(ranks.getFirst()::equals);
+            return ranks.getFirst();
+        }
+        if (!cell.isInterleaved()) {
+            return ranks.stream().flatMap(List::stream).toList();
+        }
+        List<Long> rows = new ArrayList<>();
+        for (int i = 0; i < ranks.stream().mapToInt(List::size).max().orElse(0); i++) {
+            for (List<Long> rank : ranks) {
+                if (i < rank.size()) {
+                    rows.add(rank.get(i));
+                }
+            }
+        }
+        return rows;
+    }
+
+    private static List<Long> inOrder(SamplerCase cell, List<Plan> plans) {
+        List<Long> rows = new ArrayList<>();
+        for (int step = 0; step < plans.getFirst().steps(); step++) {
+            rows.addAll(inOrder(cell, plans, step));
+        }
+        return rows;
+    }
+
+    @Property(tries = TRIES, shrinking = ShrinkingMode.BOUNDED)
+    void stoppedAtAnyStepItGoesOnAsIfItHadNotBeen(
+            @ForAll("fragments") List<Fragment> fragments,
+            @ForAll @IntRange(min = 1, max = 16) int world,
+            @ForAll @IntRange(min = 1, max = 70) int batch,
+            @ForAll long seed,
+            @ForAll boolean dropLast,
+            @ForAll @IntRange(min = 0, max = 1000) int stop) {
+        var request = new PlanRequest(fragments, world, 0, seed, 5, batch, dropLast);
+        for (SamplerCase cell : CASES) {
+            List<Plan> whole = plans(cell, request);
+            if (whole == null) {
+                continue;
+            }
+            int done = stop % (whole.getFirst().steps() + 1);
+            List<Plan> left = plans(cell, request.withConsumed(whole.getFirst().consumed(done)));
+            for (int rank = 0; rank < world; rank++) {
+                Plan before = whole.get(rank);
+                Plan after = left.get(rank);
+                assertThat(before.consumed(done)).isEqualTo(whole.getFirst().consumed(done));
+                assertThat(after.allRanges())
+                        .as("%s, after %d steps", cell, done)
+                        .isEqualTo(before.allRanges().subList(done, before.steps()));
+                for (int step = 0; step < after.steps(); step++) {
+                    assertThat(after.validRows(step)).isEqualTo(before.validRows(done + step));
+                    assertThat(after.number(step)).isEqualTo(done + step);
+                }
+            }
+        }
+    }
+
+    @Property(tries = TRIES, shrinking = ShrinkingMode.BOUNDED)
+    void orderIsTheSameForAnyWorldAndAnyBatchThatMayDiffer(
+            @ForAll("fragments") List<Fragment> fragments,
+            @ForAll @IntRange(min = 1, max = 16) int world,
+            @ForAll @IntRange(min = 1, max = 16) int otherWorld,
+            @ForAll @IntRange(min = 1, max = 70) int batch,
+            @ForAll @IntRange(min = 1, max = 70) int otherBatch,
+            @ForAll long seed) {
+        for (SamplerCase cell : CASES) {
+            if (cell.deal().uneven() == Uneven.DROP || cell.deal().uneven() == Uneven.REFUSE) {
+                continue;
+            }
+            List<Plan> plans = plans(cell, new PlanRequest(fragments, world, 0, seed, 5, batch, false));
+            EpochOrder order = plans.getFirst().order();
+            List<Plan> others = plans(
+                    cell,
+                    new PlanRequest(
+                            fragments,
+                            order.ofWorldSize() ? world : otherWorld,
+                            0,
+                            seed,
+                            5,
+                            order.ofBatchSize() ? batch : otherBatch,
+                            false));
+            List<Long> samples = inOrder(cell, others);
+            assertThat(samples).as(cell.toString()).isEqualTo(inOrder(cell, plans));
+            if (!order.ofWorldSize()) {
+                assertThat(samples).as(cell.toString()).hasSize((int) order.rows());
+                for (int step = 0; step < plans.getFirst().steps(); step++) {
+                    assertThat(inOrder(cell, plans, step))
+                            .as("%s, step %d", cell, step)
+                            .isEqualTo(samples.subList((int) plans.getFirst().consumed(step), (int)
+                                    plans.getFirst().consumed(step + 1)));
+                }
+            }
+        }
+    }
+
+    @Property(tries = TRIES, shrinking = ShrinkingMode.BOUNDED)
+    void stoppedAndGoneOnInOtherWorldsEachSampleComesOnceInTheSameOrder(
+            @ForAll("fragments") List<Fragment> fragments,
+            @ForAll @Size(min = 2, max = 5) List<@IntRange(min = 1, max = 16) Integer> worlds,
+            @ForAll @IntRange(min = 1, max = 20) int batch,
+            @ForAll long seed,
+            @ForAll @IntRange(min = 1, max = 6) int stepsOfEach) {
+        for (SamplerCase cell : CASES) {
+            if (cell.deal().uneven() == Uneven.DROP || cell.deal().uneven() == Uneven.REFUSE) {
+                continue;
+            }
+            List<Plan> alone = plans(cell, new PlanRequest(fragments, 1, 0, seed, 2, batch, false));
+            if (alone.getFirst().order().ofWorldSize()) {
+                continue;
+            }
+            List<Long> seen = new ArrayList<>();
+            long consumed = 0;
+            for (int i = 0; i < worlds.size(); i++) {
+                var request = new PlanRequest(fragments, worlds.get(i), 0, seed, 2, batch, false, consumed);
+                List<Plan> plans = plans(cell, request);
+                int all = plans.getFirst().steps();
+                int steps = i == worlds.size() - 1 ? all : Math.min(all, stepsOfEach);
+                for (int step = 0; step < steps; step++) {
+                    seen.addAll(inOrder(cell, plans, step));
+                }
+                consumed = plans.getFirst().consumed(steps);
+            }
+            assertThat(seen).as("%s on %s ranks", cell, worlds).isEqualTo(inOrder(cell, alone));
+        }
+    }
+
+    @Example
+    void fragmentsDoNotGoOnInAnotherWorldUnnoticed() {
+        var request = new PlanRequest(TWELVE, 2, 0, 0, 0, 8, false).withConsumed(32);
+        assertThat(new ShardedFragmentSampler().plan(request).order().ofWorldSize())
+                .isTrue();
+        assertThat(catchThrowable(() -> new ShardedFragmentSampler()
+                        .plan(new PlanRequest(TWELVE, 3, 0, 0, 0, 8, false).withConsumed(32))))
+                .isInstanceOf(InvalidArgumentException.class)
+                .hasMessageContainingAll("32 samples", "3 ranks", "ShardedFragmentSampler");
+    }
+
+    @Example
+    void moreSamplesThanAnEpochHasAreRefused() {
+        for (SamplerCase cell : CASES) {
+            var request = new PlanRequest(TWELVE, 1, 0, 0, 0, 8, false).withConsumed(100_000);
+            assertThat(catchThrowable(() -> cell.sampler(TWELVE).plan(request)))
+                    .as(cell.toString())
+                    .isInstanceOf(InvalidArgumentException.class)
+                    .hasMessageContaining("100000 samples");
+        }
+        assertThat(catchThrowable(() -> new PlanRequest(TWELVE, 1, 0, 0, 0, 8, false).withConsumed(-1)))
+                .isInstanceOf(InvalidArgumentException.class);
     }
 
     @Property(tries = TRIES, shrinking = ShrinkingMode.BOUNDED)
@@ -284,7 +486,13 @@ class SamplerTest {
             for (int rank = 0; rank < world; rank++) {
                 List<List<RowRange>> all = whole.get(rank).allRanges();
                 int steps = all.size();
-                int full = steps > 0 && whole.get(rank).rows(steps - 1) < batch ? steps - 1 : steps;
+                int most = steps == 0
+                        ? batch
+                        : whole.stream()
+                                .mapToInt(plan -> plan.validRows(steps - 1))
+                                .max()
+                                .orElseThrow();
+                int full = most < batch ? steps - 1 : steps;
                 assertThat(dropped.get(rank).allRanges()).as(cell.toString()).isEqualTo(all.subList(0, full));
             }
         }
