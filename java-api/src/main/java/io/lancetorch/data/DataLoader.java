@@ -17,6 +17,8 @@ import io.lancetorch.tensor.Device;
 import io.lancetorch.tensor.MemoryFormat;
 import io.lancetorch.tensor.Stream;
 import io.lancetorch.tensor.Tensor;
+import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -51,11 +53,14 @@ import java.util.concurrent.atomic.AtomicLong;
  * }
  * }</pre>
  *
- * Each iteration has threads and a scan of its own, until its end or the loader's. One thread iterates; an error comes at the
+ * Each iteration has threads and a scan of its own, until its end or the loader's; one that is left by break, until the garbage
+ * collector finds it. One thread iterates; an error comes at the
  * step that caused it, and ends the iteration. An interrupt of the thread that waits for a batch is a
  * {@link CancelledException}. The dataset stays the caller's, and open for longer than the loader.
  */
 public final class DataLoader implements Iterable<Batch>, AutoCloseable {
+    private static final Cleaner CLEANER = Cleaner.create();
+
     private final LanceDataset dataset;
     private final List<StepAssembler.Source> sources;
     private final List<String> columns;
@@ -522,7 +527,31 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             iterator.end();
             throw new IllegalStateException("this DataLoader is closed");
         }
-        return iterator;
+        var handedOut = new Iteration(iterator);
+        // A loop that is left by break drops its iterator, whose threads nobody would end before the loader's end.
+        CLEANER.register(handedOut, iterator::stop);
+        return handedOut;
+    }
+
+    /** What the caller holds of an iteration: when it is unreachable, the iteration is over. */
+    private record Iteration(BatchIterator iterator) implements Iterator<Batch> {
+        @Override
+        public boolean hasNext() {
+            try {
+                return iterator.hasNext();
+            } finally {
+                Reference.reachabilityFence(this);
+            }
+        }
+
+        @Override
+        public Batch next() {
+            try {
+                return iterator.next();
+            } finally {
+                Reference.reachabilityFence(this);
+            }
+        }
     }
 
     private final class BatchIterator implements Iterator<Batch> {
@@ -650,11 +679,16 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         }
 
         void end() {
+            stop();
+            open.remove(this);
+        }
+
+        /** Ends the threads; the batch in use is the loader's to free, at its own end. */
+        void stop() {
             stream.close();
             if (cached != null) {
                 cached.end(false);
             }
-            open.remove(this);
         }
 
         /** Frees the batch in use, unless another thread may be reading it now: that one does so when it goes on. */

@@ -587,6 +587,24 @@ class DataLoaderTest {
     }
 
     @Test
+    void loopThatIsLeftByBreakDoesNotKeepItsThreadsForEver() throws InterruptedException {
+        try (var loader = images().batchSize(8).open()) {
+            for (int epoch = 0; epoch < 3; epoch++) {
+                for (Batch batch : loader) {
+                    assertThat(batch.rows()).isPositive();
+                    break;
+                }
+            }
+            long end = System.nanoTime() + 20_000_000_000L;
+            while (!loaderThreads().isEmpty() && System.nanoTime() < end) {
+                System.gc();
+                Thread.sleep(10);
+            }
+            assertThat(loaderThreads()).isEmpty();
+        }
+    }
+
+    @Test
     void endOfAnEpochEndsItsThreads() {
         try (var loader = images().batchSize(8).open()) {
             for (Batch batch : loader) {
