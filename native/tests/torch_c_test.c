@@ -1386,9 +1386,51 @@ static void run_into_timeout(lt_process_group* group, int32_t rank) {
   lt_tensor_release(values);
 }
 
+typedef struct abortion {
+  lt_process_group* group;
+  lt_status status;
+} abortion;
+
+static void* abort_soon(void* of) {
+  abortion* self = of;
+  lt_error err;
+  usleep(200 * 1000);
+  self->status = lt_process_group_abort(self->group, &err);
+  return NULL;
+}
+
+/* What waits for a rank that does not come ends when another thread says so, long before its deadline. */
+static void run_into_abort(lt_process_group* group, int32_t rank) {
+  lt_error err;
+  if (rank == 1) {
+    usleep(1000 * 1000);
+    return;
+  }
+  pthread_t thread;
+  abortion other = {group, LT_INTERNAL};
+  double begin = seconds();
+  CHECK(pthread_create(&thread, NULL, abort_soon, &other) == 0);
+  lt_tensor* values = counting(2, 0);
+  for (int i = 0; i < 2; i++) { /* and a collective that begins later fails too */
+    lt_work* work = NULL;
+    lt_status status = lt_all_reduce(group, values, LT_REDUCE_SUM, 0, &work, &err);
+    if (status == LT_OK) {
+      status = lt_work_wait(work, 0, &err);
+      lt_work_release(work);
+    }
+    CHECK(status == LT_TIMEOUT || status == LT_PEER_FAILED);
+  }
+  CHECK(seconds() - begin < 10);
+  CHECK(pthread_join(thread, NULL) == 0 && other.status == LT_OK);
+  CHECK_OK(lt_process_group_abort(group, &err));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "group", lt_process_group_abort(NULL, &err));
+  lt_tensor_release(values);
+}
+
 static void test_collectives(void) {
   run_two_ranks(use_collectives);
   run_two_ranks(run_into_timeout);
+  run_two_ranks(run_into_abort);
 
   lt_error err;
   lt_store* store = serve();

@@ -352,6 +352,10 @@ lt_status lt_process_group_gloo(lt_store* store, int32_t rank, int32_t world_siz
                                 int64_t timeout_milliseconds, lt_process_group** group, lt_error* err);
 int32_t lt_process_group_rank(const lt_process_group* group);
 int32_t lt_process_group_size(const lt_process_group* group);
+/* Breaks the group: the collectives under way, also those of a reducer, and all later ones end at once with LT_TIMEOUT or
+ * LT_PEER_FAILED, and the other ranks lose the connections to this one. Any thread, also while another waits; not during
+ * or after the release. */
+lt_status lt_process_group_abort(lt_process_group* group, lt_error* err);
 /* Waits until the collectives under way have ended, which takes at most their timeouts. */
 void lt_process_group_release(lt_process_group* group);
 

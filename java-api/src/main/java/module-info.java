@@ -9,6 +9,7 @@ module io.lancetorch {
     requires transitive io.lancetorch.bindings;
     requires com.fasterxml.jackson.core;
     requires jdk.jfr;
+    requires jdk.net;
     requires pickle;
 
     exports io.lancetorch.checkpoint;

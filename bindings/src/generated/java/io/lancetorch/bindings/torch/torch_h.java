@@ -4952,6 +4952,67 @@ public class torch_h extends torch_h$shared {
         }
     }
 
+    private static class lt_process_group_abort {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_process_group_abort");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_process_group_abort(lt_process_group *group, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_process_group_abort$descriptor() {
+        return lt_process_group_abort.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_process_group_abort(lt_process_group *group, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_process_group_abort$handle() {
+        return lt_process_group_abort.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_process_group_abort(lt_process_group *group, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_process_group_abort$address() {
+        return lt_process_group_abort.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_process_group_abort(lt_process_group *group, lt_error *err)
+     * }
+     */
+    public static int lt_process_group_abort(MemorySegment group, MemorySegment err) {
+        var mh$ = lt_process_group_abort.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_process_group_abort", group, err);
+            }
+            return (int)mh$.invokeExact(group, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class lt_process_group_release {
         public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             torch_h.C_POINTER
