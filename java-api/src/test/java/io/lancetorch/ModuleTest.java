@@ -19,13 +19,12 @@ class ModuleTest {
     }
 
     @Test
-    void fivePackagesAreExportedToAll() throws Exception {
+    void fourPackagesAreExportedToAll() throws Exception {
         assertThat(module().name()).isEqualTo("io.lancetorch");
         assertThat(module().exports())
                 .allMatch(export -> !export.isQualified())
                 .extracting(ModuleDescriptor.Exports::source)
                 .containsExactlyInAnyOrder(
-                        "io.lancetorch.checkpoint",
                         "io.lancetorch.tensor",
                         "io.lancetorch.lance",
                         "io.lancetorch.data",

@@ -7,12 +7,12 @@ import io.lancetorch.error.LanceTorchException;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.io.PrintWriter;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
@@ -20,69 +20,58 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
-import org.openjdk.jmh.results.Result;
-import org.openjdk.jmh.results.RunResult;
-import org.openjdk.jmh.runner.Runner;
-import org.openjdk.jmh.runner.RunnerException;
-import org.openjdk.jmh.runner.options.ChainedOptionsBuilder;
-import org.openjdk.jmh.runner.options.OptionsBuilder;
-import org.openjdk.jmh.runner.options.TimeValue;
 import picocli.CommandLine;
-import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** Makes the benchmarks' inputs, runs each implementation in forked JVMs with pinned flags, and compares the figures. */
-@Command(
+/** Makes the benchmarks' inputs, runs each implementation in processes of its own, and compares the figures. */
+@CommandLine.Command(
         name = "bench",
-        description = "Runs benchmarks, each beside its peer and its limit. Leave the machine alone meanwhile.",
+        description = "Runs benchmarks, each beside its peers and its limit. Leave the machine alone meanwhile.",
         mixinStandardHelpOptions = true,
-        sortOptions = false)
+        sortOptions = false,
+        subcommands = SoakCommand.class)
 public final class Bench implements Callable<Integer> {
-    /** Of every fork, ours and peers' alike. A small serial heap: what is measured is outside of it. */
-    private static final List<String> JVM_ARGUMENTS = List.of(
-            "-Xms1g",
-            "-Xmx1g",
-            "-XX:+UseSerialGC",
-            "-Djava.awt.headless=true",
-            "--enable-native-access=ALL-UNNAMED",
-            "--sun-misc-unsafe-memory-access=allow");
+    private static final int DEFAULT_BATCH_SIZE = 64;
+    private static final Set<Case> OF_A_DATASET = Set.of(Case.LOADER, Case.CACHED, Case.START);
 
     @Spec
     private CommandSpec spec;
 
-    @Parameters(paramLabel = "CASE", arity = "0..*", description = "op, scan or decode; none: all of them")
+    @Parameters(
+            paramLabel = "CASE",
+            arity = "0..*",
+            description = "op, scan, take, decode, batch, loader, cached, start or collectives; none: all of them")
     private List<String> names = List.of();
+
+    @Mixin
+    private InputOptions inputs;
+
+    @Option(
+            names = "--with-python",
+            description = "also the Python peers, in a virtual environment that is made in --dir by pip")
+    private boolean withPython;
+
+    @Option(
+            names = "--only",
+            paramLabel = "TEXT",
+            description = "only the implementations whose name contains it, such as lancetorch")
+    private String only = "";
 
     @Option(names = "--json", paramLabel = "FILE", description = "also write the figures there, as a list of objects")
     private Path json;
 
+    @Option(names = "--chart", paramLabel = "FILE.svg", description = "also draw them there")
+    private Path chart;
+
     @Option(names = "--quick", description = "one short iteration each: shows that all runs, the figures say little")
     private boolean quick;
 
-    @Option(
-            names = "--dir",
-            paramLabel = "DIR",
-            description =
-                    "where inputs and logs are kept; 320 MB (default: lancetorch/bench in $$XDG_CACHE_HOME or ~/.cache)")
-    private Path folder = cache().resolve("lancetorch/bench");
-
-    @Option(
-            names = "--photos",
-            paramLabel = "DIR",
-            description = "photographs (*.jpg) for decode (default: ../shared/data/clothing beside the repository where"
-                    + " that is there, else generated ones)")
-    private Path photos;
-
     private Bench() {}
-
-    private static Path cache() {
-        String cache = System.getenv("XDG_CACHE_HOME");
-        return cache == null || cache.isEmpty() ? Path.of(System.getProperty("user.home"), ".cache") : Path.of(cache);
-    }
 
     public static void main(String[] arguments) {
         System.exit(run(System.err, arguments));
@@ -93,7 +82,7 @@ public final class Bench implements Callable<Integer> {
         var commandLine = new CommandLine(new Bench());
         commandLine.setErr(new PrintWriter(messages, true));
         commandLine.setExecutionExceptionHandler((e, command, _) -> {
-            if (e instanceof LanceTorchException || e instanceof IOException || e instanceof RunnerException) {
+            if (e instanceof LanceTorchException || e instanceof IOException) {
                 command.getErr().println("bench: " + e.getMessage());
                 return 1;
             }
@@ -103,37 +92,62 @@ public final class Bench implements Callable<Integer> {
     }
 
     @Override
-    public Integer call() throws IOException, RunnerException {
+    public Integer call() throws IOException, InterruptedException {
         Collection<Case> cases = cases();
-        if (photos != null && !Files.isDirectory(photos)) {
-            throw new ParameterException(spec.commandLine(), "no folder " + photos + " for --photos");
+        inputs.check();
+        requireFolder("--json", json);
+        requireFolder("--chart", chart);
+        for (String option : List.of("--dataset", "--column", "--threads", "--image-size", "--batch-size")) {
+            if (inputs.given(option) && cases.stream().noneMatch(OF_A_DATASET::contains)) {
+                throw new ParameterException(
+                        spec.commandLine(), option + " is only for loader, cached, start and soak");
+            }
         }
-        if (json != null && !Files.isDirectory(json.toAbsolutePath().getParent())) {
-            throw new ParameterException(spec.commandLine(), "no folder for --json " + json);
-        }
-        Files.createDirectories(folder);
+        Settings settings = inputs.settings(quick, DEFAULT_BATCH_SIZE);
+        var lab = new Lab(settings, withPython);
         List<Row> rows = new ArrayList<>();
+        boolean failed = false;
         for (Case benchmark : cases) {
             System.out.println(benchmark.id + ": " + benchmark.title);
-            prepare(benchmark);
-            List<Row.Score> scores = new ArrayList<>();
-            for (Case.Implementation implementation : benchmark.implementations) {
+            prepare(benchmark, settings);
+            lab.begin(benchmark);
+            List<Score> scores = new ArrayList<>();
+            Map<String, String> missing = new LinkedHashMap<>();
+            for (Implementation implementation : benchmark.implementations(settings)) {
+                if (!implementation.name().contains(only)) {
+                    continue;
+                }
                 System.err.printf("  %s ...%n", implementation.name());
-                scores.add(measure(benchmark, implementation));
+                try {
+                    scores.addAll(implementation.measure(lab));
+                } catch (Unavailable e) {
+                    missing.put(implementation.name(), e.getMessage());
+                    failed |= implementation.role() == Role.OURS;
+                }
             }
             List<Row> ofCase = Row.of(benchmark, scores);
-            print(ofCase);
+            new Table(System.out).print(ofCase, missing);
             rows.addAll(ofCase);
         }
         System.out.println(
-                "Ratios say how many times as fast: as the fastest peer, as the limit; more than 1 is faster.");
+                "Ratios say how many times as fast: as the fastest peer of the group, as its limit; more than 1 is"
+                        + " faster.");
         if (quick) {
             System.out.println("This was a smoke run (--quick): the figures say little.");
         }
         if (json != null) {
             new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValue(json.toFile(), rows);
         }
-        return 0;
+        if (chart != null) {
+            Chart.write(chart, rows, Machine.describe());
+        }
+        return failed ? 1 : 0;
+    }
+
+    private void requireFolder(String option, Path file) {
+        if (file != null && !Files.isDirectory(file.toAbsolutePath().getParent())) {
+            throw new ParameterException(spec.commandLine(), "no folder for " + option + " " + file);
+        }
     }
 
     private Collection<Case> cases() {
@@ -142,99 +156,40 @@ public final class Bench implements Callable<Integer> {
         for (String name : names) {
             if (!known.containsKey(name)) {
                 throw new ParameterException(
-                        spec.commandLine(), "no benchmark " + name + ": there are op, scan and decode");
+                        spec.commandLine(),
+                        "no benchmark " + name + ": there are " + String.join(", ", Case.ids()) + ", and soak");
             }
             cases.add(known.get(name));
         }
         return cases.isEmpty() ? List.of(Case.values()) : cases;
     }
 
-    private void prepare(Case benchmark) throws IOException {
+    private void prepare(Case benchmark, Settings settings) throws IOException {
         // Called here first, so that a library that is missing says so itself, and not from within a fork's log.
         NativeLibraries.torch();
-        if (benchmark != Case.OP) {
-            NativeLibraries.lance();
-        }
+        NativeLibraries.lance();
         String input =
                 switch (benchmark) {
-                    case OP -> null;
-                    case SCAN -> Inputs.makeVectors(folder);
-                    case DECODE -> Inputs.makePhotos(folder, photos == null ? defaultPhotos() : photos);
+                    case OP, COLLECTIVES -> null;
+                    case SCAN, TAKE -> Inputs.makeVectors(settings.folder());
+                    case DECODE, BATCH -> {
+                        String photos = Inputs.makePhotos(settings.folder(), inputs.photos());
+                        String uri = settings.folder().resolve("photos.lance").toString();
+                        Inputs.makeFiles(uri, Inputs.IMAGE, settings.folder().resolve("photos"));
+                        yield photos;
+                    }
+                    case LOADER, CACHED, START -> {
+                        String images = inputs.makeImages(settings);
+                        int files = Inputs.makeFiles(
+                                settings.dataset(),
+                                settings.column(),
+                                settings.files().getParent());
+                        yield String.format(
+                                Locale.ROOT, "%s; %,d of them as files, for who reads files", images, files);
+                    }
                 };
         if (input != null) {
             System.out.println("  " + input);
         }
-    }
-
-    private static Path defaultPhotos() {
-        Path shared = Path.of(System.getProperty("lancetorch.root", "")).resolve("../shared/data/clothing");
-        return Files.isDirectory(shared) ? shared : null;
-    }
-
-    private Row.Score measure(Case benchmark, Case.Implementation implementation) throws RunnerException {
-        Path log = folder.resolve(benchmark.id + "-" + implementation.name() + ".log");
-        ChainedOptionsBuilder options = new OptionsBuilder()
-                .include(
-                        "^" + benchmark.benchmark.getName().replace(".", "\\.") + "\\." + implementation.method() + "$")
-                .jvmArgs(jvmArguments(implementation).toArray(String[]::new))
-                .shouldFailOnError(true)
-                .output(log.toString());
-        if (quick) {
-            options.forks(1)
-                    .warmupIterations(1)
-                    .warmupTime(TimeValue.milliseconds(200))
-                    .measurementIterations(1)
-                    .measurementTime(TimeValue.milliseconds(500));
-        }
-        Collection<RunResult> results;
-        try {
-            results = new Runner(options.build()).run();
-        } catch (RunnerException e) {
-            throw new RunnerException(
-                    benchmark.id + " " + implementation.name() + " failed: " + e.getMessage() + "\n" + text(log), e);
-        }
-        Result<?> result = results.iterator().next().getPrimaryResult();
-        return new Row.Score(implementation, result.getScore(), result.getScoreError());
-    }
-
-    private List<String> jvmArguments(Case.Implementation implementation) {
-        List<String> arguments = new ArrayList<>(JVM_ARGUMENTS);
-        arguments.addAll(implementation.jvmArguments());
-        arguments.add("-D" + Inputs.FOLDER + "=" + folder.toAbsolutePath());
-        for (String property : List.of("lancetorch.native", "lancetorch.libtorch")) {
-            String value = System.getProperty(property);
-            if (value != null && !value.isEmpty()) {
-                arguments.add("-D" + property + "=" + value);
-            }
-        }
-        return arguments;
-    }
-
-    private static String text(Path log) {
-        try {
-            return Files.readString(log);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-    }
-
-    private static void print(List<Row> rows) {
-        System.out.printf(Locale.ROOT, "  %-24s %24s %14s %15s%n", "", "", "ratio to peer", "ratio to limit");
-        for (Row row : rows) {
-            String score = Double.isNaN(row.error())
-                    ? String.format(Locale.ROOT, "%.4g %s", row.score(), row.unit())
-                    : String.format(Locale.ROOT, "%.4g ± %.2g %s", row.score(), row.error(), row.unit());
-            System.out.printf(
-                    Locale.ROOT,
-                    "  %-24s %24s %14s %15s%n",
-                    row.implementation(),
-                    score,
-                    ratio(row.ratioToPeer()),
-                    ratio(row.ratioToLimit()));
-        }
-    }
-
-    private static String ratio(Double ratio) {
-        return ratio == null ? "-" : String.format(Locale.ROOT, "%.2f", ratio);
     }
 }

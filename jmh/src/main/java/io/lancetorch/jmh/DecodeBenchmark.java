@@ -36,9 +36,9 @@ import org.openjdk.jmh.annotations.Warmup;
  *
  * <ul>
  *   <li>{@code lancetorch}: {@link ImageCodec#decode} from the Arrow column into the batch.
- *   <li>The peer, {@code imageio}: {@link ImageIO} and Graphics2D's bilinear filter, to an array in the same order. That
+ *   <li>A peer, {@code imageio}: {@link ImageIO} and Graphics2D's bilinear filter, to an array in the same order. That
  *       filter is not antialiased, so it does less work than ours, for a worse image.
- *   <li>The limit, {@code decode-only}: libjpeg-turbo at the images' own size, to bytes, without resizing.
+ *   <li>To compare, {@code decode-only}: libjpeg-turbo at the images' own size, to bytes, without resizing.
  * </ul>
  *
  * Run it with {@code ./lancetorch bench decode}, which makes the JPEGs first where they are not there: of photographs

@@ -3,13 +3,13 @@ package io.lancetorch.jmh;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonPropertyOrder;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalDouble;
 
 /**
  * One implementation's figure. A ratio says how many times as fast it is, so more than 1 is faster, whatever the unit:
- * {@code ratioToPeer} as the case's fastest peer, {@code ratioToLimit} as its limit; null where the case has none.
+ * {@code ratioToPeer} as the fastest peer, {@code ratioToLimit} as the limit; null where there is none. {@code ratioToOurs}:
+ * as lancetorch's fastest.
  */
 @JsonPropertyOrder({"case", "implementation", "score", "unit", "ratio_to_peer", "ratio_to_limit"})
 record Row(
@@ -19,34 +19,33 @@ record Row(
         @JsonIgnore double error,
         @JsonProperty("unit") String unit,
         @JsonProperty("ratio_to_peer") Double ratioToPeer,
-        @JsonProperty("ratio_to_limit") Double ratioToLimit) {
+        @JsonProperty("ratio_to_limit") Double ratioToLimit,
+        @JsonIgnore Double ratioToOurs,
+        @JsonIgnore Role role,
+        @JsonIgnore String group) {
 
-    /** {@code error}: half the width of the score's 99.9 % confidence interval; NaN where there are too few samples. */
-    record Score(Case.Implementation implementation, double score, double error) {}
-
-    /** All scores of a case with their ratios. */
+    /** All figures of a case with their ratios, each within its own group. */
     static List<Row> of(Case benchmark, List<Score> scores) {
-        OptionalDouble peer = fastest(benchmark, scores, Case.Role.PEER);
-        OptionalDouble limit = fastest(benchmark, scores, Case.Role.LIMIT);
-        List<Row> rows = new ArrayList<>();
-        for (Score score : scores) {
-            double speed = benchmark.speed(score.score());
-            rows.add(new Row(
-                    benchmark.id,
-                    score.implementation().name(),
-                    score.score(),
-                    score.error(),
-                    benchmark.unit,
-                    peer.isPresent() ? speed / peer.getAsDouble() : null,
-                    limit.isPresent() ? speed / limit.getAsDouble() : null));
-        }
-        return rows;
+        return scores.stream()
+                .map(score -> new Row(
+                        benchmark.id,
+                        score.implementation(),
+                        score.score(),
+                        score.error(),
+                        score.unit(),
+                        ratio(score, scores, Role.PEER),
+                        ratio(score, scores, Role.LIMIT),
+                        ratio(score, scores, Role.OURS),
+                        score.role(),
+                        score.group()))
+                .toList();
     }
 
-    private static OptionalDouble fastest(Case benchmark, List<Score> scores, Case.Role role) {
-        return scores.stream()
-                .filter(score -> score.implementation().role() == role)
-                .mapToDouble(score -> benchmark.speed(score.score()))
+    private static Double ratio(Score score, List<Score> scores, Role role) {
+        OptionalDouble fastest = scores.stream()
+                .filter(other -> other.role() == role && other.comparesWith(score))
+                .mapToDouble(Score::speed)
                 .max();
+        return fastest.isPresent() ? score.speed() / fastest.getAsDouble() : null;
     }
 }

@@ -38,7 +38,7 @@ import org.openjdk.jmh.annotations.Warmup;
  *       without the loader's threads, {@link Scan} and {@link ColumnTensors#alias}.
  *   <li>The baselines, {@code copying} and {@code copying-by-heap}: the same loader with a function that copies the column
  *       into a tensor of its own, at once or, as a reader without native memory must, by way of a {@code float[]}.
- *   <li>The limit, {@code bare-scan}: the record batches alone, no tensors.
+ *   <li>To compare, {@code bare-scan}: the record batches alone, no tensors.
  *   <li>{@code memcpy}, to compare: as many bytes from one warm block of memory to another, batch by batch.
  * </ul>
  *
