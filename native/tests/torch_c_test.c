@@ -43,6 +43,8 @@ static lt_value string(const char* of) {
 static lt_value integers(const int64_t* of, int32_t length) {
   return (lt_value){.tag = LT_VALUE_INT_LIST, .length = length, .as.integers = of};
 }
+static lt_value list(int32_t length) { return (lt_value){.tag = LT_VALUE_LIST, .length = length}; }
+static lt_value dict(int32_t length) { return (lt_value){.tag = LT_VALUE_DICT, .length = length}; }
 static lt_value tensors(lt_tensor* const* of, int32_t length) {
   return (lt_value){.tag = LT_VALUE_TENSOR_LIST, .length = length, .as.tensors = of};
 }
@@ -737,6 +739,122 @@ static void test_optimizers(void) {
   lt_tensor_release_all((lt_tensor*[]){w, product}, 2);
 }
 
+static lt_tensor* state_of(const lt_optimizer* optimizer, int64_t parameter, const char* name) {
+  lt_error err;
+  lt_tensor* value = NULL;
+  CHECK_OK(lt_optimizer_state(optimizer, parameter, name, &value, &err));
+  return value;
+}
+
+static void test_optimizer_state(void) {
+  lt_error err;
+  /* Two that go on from the same state take the same way, to the bit. */
+  lt_tensor* pair[] = {parameter(3), parameter(3)};
+  lt_tensor* other[] = {parameter(3), parameter(3)};
+  lt_optimizer* from = NULL;
+  lt_optimizer* to = NULL;
+  CHECK_OK(lt_optimizer_adamw(pair, 2, 0.1, 0.8, 0.9, 1e-7, 0.02, 1, &from, &err));
+  CHECK_OK(lt_optimizer_adamw(other, 2, 0.5, 0.9, 0.999, 1e-8, 0, 0, &to, &err));
+  CHECK(state_of(from, 0, "exp_avg") == NULL && state_of(from, 0, "step") == NULL);
+  one_step(from, pair[0], 1);
+  one_step(from, pair[0], 1);
+  CHECK(state_of(from, 1, "exp_avg") == NULL); /* it had no gradient */
+  const char* names[] = {"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
+  lt_tensor* values[4];
+  for (int i = 0; i < 4; i++) {
+    values[i] = state_of(from, 0, names[i]);
+    CHECK(values[i] != NULL);
+  }
+  CHECK(item(values[0]) == 2 && info_of(values[0]).dtype == LT_DTYPE_FLOAT32);
+  const char* options[] = {"lr", "beta1", "beta2", "eps", "weight_decay", "amsgrad"};
+  const double expected[] = {0.1, 0.8, 0.9, 1e-7, 0.02, 1};
+  double read[6];
+  for (int i = 0; i < 6; i++) {
+    CHECK_OK(lt_optimizer_option(from, options[i], &read[i], &err));
+    CHECK(read[i] == expected[i]);
+  }
+  lt_grad_mode_set(0);
+  CHECK_OK(lt_tensor_copy(other[0], pair[0], 0, &err));
+  lt_grad_mode_set(1);
+  const int64_t zeros[] = {0, 0, 0, 0};
+  CHECK_OK(lt_optimizer_load(to, options, read, 6, zeros, names, values, 4, &err));
+  for (int i = 0; i < 3; i++) {
+    one_step(from, pair[0], 1);
+    one_step(to, other[0], 1);
+    CHECK(memcmp(floats(pair[0]), floats(other[0]), 12) == 0);
+  }
+  lt_tensor* step = state_of(to, 0, "step");
+  CHECK(item(step) == 5 && item(values[0]) == 2); /* copies */
+  lt_tensor_release(step);
+
+  /* All or nothing. */
+#define LOAD(option_count, parameters, count) \
+  lt_optimizer_load(to, options, read, option_count, parameters, names, values, count, &err)
+  const int64_t beyond[] = {0, 0, 0, 2};
+  read[0] = 77;
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "state 2.max_exp_avg_sq is of no parameter", LOAD(6, beyond, 4));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "state 0 lacks", LOAD(6, zeros, 3));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "NULL", lt_optimizer_load(to, NULL, read, 1, zeros, names, values, 4, &err));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "NULL", lt_optimizer_load(to, options, read, 6, NULL, names, values, 4, &err));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "negative", LOAD(-1, zeros, 4));
+  names[3] = "exp_avg";
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "state 0.exp_avg is there twice", LOAD(6, zeros, 4));
+  names[3] = "momentum_buffer";
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "AdamW has no state \"momentum_buffer\"", LOAD(6, zeros, 4));
+  names[3] = "step";
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "state 0.step is no number of steps", LOAD(6, zeros, 4));
+  names[3] = "max_exp_avg_sq";
+  lt_tensor* scalar = values[0];
+  values[0] = values[1];
+  values[1] = scalar;
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "step is no number of steps", LOAD(6, zeros, 4));
+  names[0] = "exp_avg";
+  names[1] = "step";
+  CHECK_OK(LOAD(0, zeros, 4)); /* in any order */
+  names[2] = "max_exp_avg_sq";
+  names[3] = "exp_avg_sq";
+  lt_tensor* long_one = parameter(4);
+  lt_tensor* fitting = values[3];
+  values[3] = long_one;
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "state 0.exp_avg_sq has not the shape", LOAD(6, zeros, 4));
+  values[3] = fitting;
+  options[5] = "momentum";
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "AdamW has no option \"momentum\"", LOAD(6, zeros, 4));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "no option", lt_optimizer_option(to, "momentum", read, &err));
+  read[1] = 1.5;
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "eta", LOAD(2, zeros, 4));
+  read[0] = NAN;
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "lr is not finite", LOAD(1, zeros, 4));
+#undef LOAD
+  double rate;
+  CHECK_OK(lt_optimizer_learning_rate(to, &rate, &err));
+  CHECK(rate == 0.1);
+  lt_tensor* untouched = (lt_tensor*)&err;
+  lt_tensor* value = untouched;
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "no such parameter", lt_optimizer_state(to, 2, "step", &value, &err));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "no such parameter", lt_optimizer_state(to, -1, "step", &value, &err));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "no state", lt_optimizer_state(to, 0, "velocity", &value, &err));
+  CHECK(value == untouched);
+  CHECK_OK(lt_optimizer_load(to, NULL, NULL, 0, NULL, NULL, NULL, 0, &err)); /* as at the start */
+  CHECK(state_of(to, 0, "step") == NULL);
+  lt_optimizer_release(from);
+  lt_optimizer_release(to);
+  lt_tensor_release_all(values, 4);
+
+  CHECK_OK(lt_optimizer_sgd(pair, 1, 0.1, 0.9, 0, 0, 0, &from, &err));
+  CHECK_OK(lt_optimizer_sgd(other, 1, 0.1, 0.9, 0, 0, 0, &to, &err));
+  one_step(from, pair[0], 1);
+  lt_tensor* buffer = state_of(from, 0, "momentum_buffer");
+  const char* momentum[] = {"momentum_buffer"};
+  CHECK_OK(lt_optimizer_load(to, NULL, NULL, 0, zeros, momentum, &buffer, 1, &err));
+  lt_tensor* loaded = state_of(to, 0, "momentum_buffer");
+  CHECK(memcmp(floats(loaded), floats(buffer), 12) == 0 && info_of(loaded).data != info_of(buffer).data);
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "SGD has no state", lt_optimizer_state(to, 0, "step", &value, &err));
+  lt_optimizer_release(from);
+  lt_optimizer_release(to);
+  lt_tensor_release_all((lt_tensor*[]){buffer, loaded, long_one, pair[0], pair[1], other[0], other[1]}, 7);
+}
+
 /* ---- Devices ----------------------------------------------------------------------------------------------------- */
 
 static void test_device(lt_device device) {
@@ -809,7 +927,7 @@ static int files_in(const char* folder) {
   return count;
 }
 
-static void test_state_dict(void) {
+static void test_pickle(void) {
   lt_error err;
   const char* kept = getenv("LANCETORCH_TEST_KEEP"); /* a folder: for Python to read what is written here */
   char made[] = "/tmp/torch_c_test-XXXXXX";
@@ -836,33 +954,138 @@ static void test_state_dict(void) {
   lt_tensor* scalar = CALL("aten::sum", "", tensor(row));
   lt_tensor* trained = parameter(3);
   lt_tensor* bits = CALL("aten::view", "dtype", tensor(row), integer(LT_DTYPE_INT32)); /* one storage, two dtypes */
-  const char* names[] = {"channels_last", "matrix",  "transposed", "row", "int64.\xC3\xA4", "bool", "empty",
-                         "bfloat16",      "trained", "scalar",     "bits"};
-  lt_tensor* all[] = {last, matrix, transposed, row, whole, flags, nothing, half, trained, scalar, bits};
-  CHECK_OK(lt_state_dict_write(path, names, all, 11, &err));
+  lt_value values[] = {
+      dict(8),
+      string("tensors"),
+      dict(11),
+      string("channels_last"),
+      tensor(last),
+      string("matrix"),
+      tensor(matrix),
+      string("transposed"),
+      tensor(transposed),
+      string("row"),
+      tensor(row),
+      string("int64.\xC3\xA4"),
+      tensor(whole),
+      string("bool"),
+      tensor(flags),
+      string("empty"),
+      tensor(nothing),
+      string("bfloat16"),
+      tensor(half),
+      string("trained"),
+      tensor(trained),
+      string("scalar"),
+      tensor(scalar),
+      string("bits"),
+      tensor(bits),
+      string("list"),
+      list(4),
+      string("a"),
+      integer(1),
+      list(0),
+      tensor(row),
+      string("empty"),
+      dict(0),
+      integer(7),
+      integer(INT64_MIN),
+      integer(-7),
+      integer(INT64_MAX),
+      string("real"),
+      real(-0.1),
+      string("none"),
+      none(),
+      string("flags"),
+      list(2),
+      boolean(true),
+      boolean(false),
+  };
+  int64_t count = sizeof(values) / sizeof(values[0]);
+  CHECK_OK(lt_pickle_write(path, values, count, &err));
   CHECK(files_in(folder) - before <= 1);
   struct stat status;
   CHECK(stat(path, &status) == 0 && status.st_size > 1000);
-  CHECK_OK(lt_state_dict_write(path, names, all, 11, &err)); /* over the old one */
+  CHECK_OK(lt_pickle_write(path, values, count, &err)); /* over the old one */
 
-  names[3] = "matrix";
-  CHECK_FAILS(LT_INVALID_ARGUMENT, "\"matrix\" is there twice", lt_state_dict_write(path, names, all, 11, &err));
-  names[3] = "\xFF";
-  CHECK_FAILS(LT_INVALID_ARGUMENT, "UTF-8", lt_state_dict_write(path, names, all, 11, &err));
-  names[3] = NULL;
-  CHECK_FAILS(LT_INVALID_ARGUMENT, "NULL", lt_state_dict_write(path, names, all, 11, &err));
-  CHECK_FAILS(LT_INVALID_ARGUMENT, "NULL", lt_state_dict_write(NULL, names, all, 1, &err));
-  CHECK_FAILS(LT_INVALID_ARGUMENT, "", lt_state_dict_write(path, names, all, -1, &err));
-  CHECK_FAILS(LT_IO, "No such file", lt_state_dict_write("/nowhere/at/all.pt", names, all, 1, &err));
-  CHECK_FAILS(LT_IO, folder, lt_state_dict_write(folder, names, all, 1, &err)); /* a folder is in the way */
+#define WRITE(...) \
+  lt_pickle_write(path, (lt_value[]){__VA_ARGS__}, sizeof((lt_value[]){__VA_ARGS__}) / sizeof(lt_value), &err)
+  lt_value one = integer(1);
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "\"a\" is there twice", WRITE(dict(2), string("a"), one, string("a"), one));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "\"a.1\" is there twice", WRITE(dict(1), string("a"), dict(2), one, one, one, one));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "UTF-8", WRITE(string("\xFF")));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "UTF-8", WRITE(dict(1), string("\xFF"), one));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "a is NULL",
+              WRITE(dict(1), string("a"), (lt_value){.tag = LT_VALUE_STRING, .length = 1}));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "a is NULL", WRITE(dict(1), string("a"), tensor(NULL)));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "negative length", WRITE(list(-1)));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "negative length", WRITE((lt_value){.tag = LT_VALUE_STRING, .length = -1}));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "end before a.b[1]",
+              WRITE(dict(1), string("a"), dict(1), string("b"), list(2), one));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "end before a key", WRITE(dict(1)));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "the first 1", WRITE(one, one));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "no string and no int", WRITE(dict(1), real(1), one));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "tag 99", WRITE((lt_value){.tag = 99}));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "tag 6", WRITE(integers((int64_t[]){1}, 1)));
+  lt_value deep[100];
+  for (int i = 0; i < 100; i++) {
+    deep[i] = list(i < 99);
+  }
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "64 levels", lt_pickle_write(path, deep, 100, &err));
+  CHECK_OK(lt_pickle_write(path, &deep[36], 64, &err));
+  CHECK_OK(lt_pickle_write(path, values, count, &err));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "NULL", lt_pickle_write(NULL, values, 1, &err));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "NULL", lt_pickle_write(path, NULL, 1, &err));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "", lt_pickle_write(path, values, -1, &err));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "", lt_pickle_write("", values, count, &err));
+  CHECK_FAILS(LT_IO, "No such file", lt_pickle_write("/nowhere/at/all.pt", values, count, &err));
+  CHECK_FAILS(LT_IO, folder, lt_pickle_write(folder, values, count, &err)); /* a folder is in the way */
   char beside[600];
   snprintf(beside, sizeof(beside), "%s/nothing.pt", folder);
-  CHECK_OK(lt_state_dict_write(beside, NULL, NULL, 0, &err));
+  lt_value nothing_at_all = none();
+  CHECK_OK(lt_pickle_write(beside, &nothing_at_all, 1, &err));
   CHECK(files_in(folder) <= before + 2);
   if (kept == NULL) {
     CHECK(unlink(path) == 0 && unlink(beside) == 0 && rmdir(folder) == 0); /* nothing else is left in it */
   }
-  lt_tensor_release_all(all, 11);
+  lt_tensor_release_all(
+      (lt_tensor*[]){last, matrix, transposed, row, whole, flags, nothing, half, trained, scalar, bits}, 11);
+#undef WRITE
+}
+
+/* ---- Random numbers ---------------------------------------------------------------------------------------------- */
+
+static void test_random_state(void) {
+  lt_error err;
+  lt_tensor* state = NULL;
+  CHECK_OK(lt_torch_manual_seed(7, &err));
+  CHECK_OK(lt_random_state(CPU, &state, &err));
+  CHECK(info_of(state).dtype == LT_DTYPE_UINT8 && info_of(state).dimensions == 1);
+  lt_tensor* first = CALL("aten::rand", "", integers((int64_t[]){5}, 1));
+  lt_tensor* second = CALL("aten::rand", "", integers((int64_t[]){5}, 1));
+  CHECK(memcmp(floats(first), floats(second), 20) != 0);
+  CHECK_OK(lt_random_set_state(CPU, state, &err));
+  lt_tensor* again = CALL("aten::rand", "", integers((int64_t[]){5}, 1));
+  CHECK(memcmp(floats(first), floats(again), 20) == 0);
+  lt_tensor* wrong = empty(LT_DTYPE_UINT8, (int64_t[]){3}, 1);
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "", lt_random_set_state(CPU, wrong, &err));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "", lt_random_set_state(CPU, first, &err));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "state is NULL", lt_random_set_state(CPU, NULL, &err));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "state is NULL", lt_random_state(CPU, NULL, &err));
+  lt_tensor* none = NULL;
+  lt_device bad = {77, 0};
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "77", lt_random_state(bad, &none, &err));
+  if (lt_device_count(LT_DEVICE_CUDA) == 0) {
+    CHECK_FAILS(LT_UNSUPPORTED, "", lt_random_state((lt_device){LT_DEVICE_CUDA, 0}, &none, &err));
+    CHECK_FAILS(LT_UNSUPPORTED, "", lt_random_set_state((lt_device){LT_DEVICE_CUDA, 0}, state, &err));
+  } else {
+    CHECK_OK(lt_random_state((lt_device){LT_DEVICE_CUDA, 0}, &none, &err));
+    CHECK_OK(lt_random_set_state((lt_device){LT_DEVICE_CUDA, 0}, none, &err));
+    lt_tensor_release(none);
+    none = NULL;
+  }
+  CHECK(none == NULL);
+  lt_tensor_release_all((lt_tensor*[]){state, first, second, again, wrong}, 5);
 }
 
 /* ---- Collectives ------------------------------------------------------------------------------------------------- */
@@ -1163,9 +1386,51 @@ static void run_into_timeout(lt_process_group* group, int32_t rank) {
   lt_tensor_release(values);
 }
 
+typedef struct abortion {
+  lt_process_group* group;
+  lt_status status;
+} abortion;
+
+static void* abort_soon(void* of) {
+  abortion* self = of;
+  lt_error err;
+  usleep(200 * 1000);
+  self->status = lt_process_group_abort(self->group, &err);
+  return NULL;
+}
+
+/* What waits for a rank that does not come ends when another thread says so, long before its deadline. */
+static void run_into_abort(lt_process_group* group, int32_t rank) {
+  lt_error err;
+  if (rank == 1) {
+    usleep(1000 * 1000);
+    return;
+  }
+  pthread_t thread;
+  abortion other = {group, LT_INTERNAL};
+  double begin = seconds();
+  CHECK(pthread_create(&thread, NULL, abort_soon, &other) == 0);
+  lt_tensor* values = counting(2, 0);
+  for (int i = 0; i < 2; i++) { /* and a collective that begins later fails too */
+    lt_work* work = NULL;
+    lt_status status = lt_all_reduce(group, values, LT_REDUCE_SUM, 0, &work, &err);
+    if (status == LT_OK) {
+      status = lt_work_wait(work, 0, &err);
+      lt_work_release(work);
+    }
+    CHECK(status == LT_TIMEOUT || status == LT_PEER_FAILED);
+  }
+  CHECK(seconds() - begin < 10);
+  CHECK(pthread_join(thread, NULL) == 0 && other.status == LT_OK);
+  CHECK_OK(lt_process_group_abort(group, &err));
+  CHECK_FAILS(LT_INVALID_ARGUMENT, "group", lt_process_group_abort(NULL, &err));
+  lt_tensor_release(values);
+}
+
 static void test_collectives(void) {
   run_two_ranks(use_collectives);
   run_two_ranks(run_into_timeout);
+  run_two_ranks(run_into_abort);
 
   lt_error err;
   lt_store* store = serve();
@@ -1387,7 +1652,9 @@ static const struct {
     {"autograd", test_autograd},
     {"optimizers", test_optimizers},
     {"devices", test_devices},
-    {"state dict", test_state_dict},
+    {"pickle", test_pickle},
+    {"random state", test_random_state},
+    {"optimizer state", test_optimizer_state},
     {"store", test_store},
     {"waiting for workers", test_waiting_for_workers},
     {"collectives", test_collectives},

@@ -13,6 +13,10 @@
 #include <functional>
 #include <memory>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+// gloo's header uses std::runtime_error without including it, which c10d's have done.
+#include <gloo/common/error.h>
+#include <gloo/context.h>
+#include <gloo/transport/unbound_buffer.h>
 
 #include "handle.h"
 #include "store.h"
@@ -28,6 +32,24 @@ struct lt_work {
 };
 
 namespace {
+
+// Gloo with what c10d leaves out: breaking off. A receive that times out closes all connections of its context, and so
+// ends whatever waits there; this one waits for what nobody sends.
+class AbortableGloo final : public c10d::ProcessGroupGloo {
+ public:
+  using ProcessGroupGloo::ProcessGroupGloo;
+
+  void abort() override {
+    for (const std::shared_ptr<gloo::Context>& context : contexts_) {
+      char unused = 0;
+      try {
+        context->createUnboundBuffer(&unused, sizeof(unused))->waitRecv(milliseconds(1));
+      } catch (const gloo::IoException&) {
+        // The timeout.
+      }
+    }
+  }
+};
 
 milliseconds to_timeout(int64_t given) { return given <= 0 ? c10d::kUnsetTimeout : milliseconds(given); }
 
@@ -139,8 +161,8 @@ lt_status lt_process_group_gloo(lt_store* store, int32_t rank, int32_t world_siz
     auto made = std::make_unique<lt_process_group>();
     made->store = store->store;
     c10::intrusive_ptr<c10d::Store> connection = own_connection(store->store, timeout);
-    made->backend = c10::make_intrusive<c10d::ProcessGroupGloo>(connection, rank, world_size,
-                                                                gloo_options(*store, interface_host, timeout));
+    made->backend =
+        c10::make_intrusive<AbortableGloo>(connection, rank, world_size, gloo_options(*store, interface_host, timeout));
     made->group = c10::make_intrusive<c10d::ProcessGroup>(connection, rank, world_size);
     made->group->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::GLOO, made->backend);
     if (c10::impl::hasDeviceGuardImpl(c10::DeviceType::CUDA)) {
@@ -158,6 +180,13 @@ int32_t lt_process_group_rank(const lt_process_group* group) {
 
 int32_t lt_process_group_size(const lt_process_group* group) {
   return group == nullptr ? -1 : group->backend->getSize();
+}
+
+lt_status lt_process_group_abort(lt_process_group* group, lt_error* err) {
+  return guard(err, "lt_process_group_abort", [&] {
+    require_pointer(group, "group");
+    group->backend->abort();
+  });
 }
 
 void lt_process_group_release(lt_process_group* group) {

@@ -144,12 +144,6 @@ lt_status lt_tensor_from_at(const void* at_tensor, lt_tensor** tensor, lt_error*
  * or belongs to another copy of libtorch. So the first call tells whether the two share one. */
 lt_status lt_tensor_to_at(const lt_tensor* tensor, void* at_tensor, lt_error* err);
 
-/* Writes a dict name -> tensor as torch.save would, such that torch.load(path, weights_only=True) reads it. The file
- * appears under its name only when it is whole. LT_IO, LT_INVALID_ARGUMENT (a name twice), LT_UNSUPPORTED: a tensor
- * that the format has no place for, such as one of an unsigned type beyond 8 bits. */
-lt_status lt_state_dict_write(const char* path, const char* const* names, lt_tensor* const* tensors, int64_t count,
-                              lt_error* err);
-
 /* ---- Operators --------------------------------------------------------------------------------------------------- */
 
 #define LT_VALUE_NONE 0
@@ -164,6 +158,8 @@ lt_status lt_state_dict_write(const char* path, const char* const* names, lt_ten
 #define LT_VALUE_TENSOR_LIST 9 /* as.tensors; NULL entries where the schema has Tensor?[] */
 #define LT_VALUE_DEVICE 10     /* as.device */
 #define LT_VALUE_DEFAULT 11    /* the schema's default for this argument */
+#define LT_VALUE_LIST 12       /* for lt_pickle_write alone */
+#define LT_VALUE_DICT 13       /* for lt_pickle_write alone */
 
 /* An argument or a result: 16 bytes. Dtypes, layouts and memory formats are LT_VALUE_INT; a Scalar is an int, a double
  * or a bool. Arguments are borrowed for the call. */
@@ -204,6 +200,16 @@ lt_status lt_op_call(const lt_op* op, const lt_value* arguments, int32_t argumen
 /* Frees the array of a list that lt_op_call returned, and makes the value LT_VALUE_NONE. */
 void lt_value_free(lt_value* value);
 
+/* ---- Files ------------------------------------------------------------------------------------------------------- */
+
+/* Writes one value as torch.save would, such that torch.load(path, weights_only=True) reads it: LT_VALUE_NONE, _TENSOR,
+ * _INT, _DOUBLE, _BOOL, _STRING (UTF-8), or of these, in up to 64 levels, an LT_VALUE_LIST or LT_VALUE_DICT. `values`
+ * are all of it in the order of reading: after a list come its `length` values, after a dict its `length` pairs of a
+ * key (an int or a string) and a value. The file appears under its name only when it is whole and on the disk.
+ * LT_IO. LT_INVALID_ARGUMENT: a key twice, values too few or too many, or a tag of another kind. LT_UNSUPPORTED: a
+ * tensor that the format has no place for, such as one of an unsigned type beyond 8 bits. */
+lt_status lt_pickle_write(const char* path, const lt_value* values, int64_t count, lt_error* err);
+
 /* ---- Autograd ---------------------------------------------------------------------------------------------------- */
 
 /* Only a leaf may be changed. LT_INVALID_ARGUMENT: not a leaf, or a dtype without gradients. */
@@ -242,7 +248,31 @@ lt_status lt_optimizer_step(lt_optimizer* optimizer, lt_error* err);
 lt_status lt_optimizer_zero_grad(lt_optimizer* optimizer, int32_t set_to_none, lt_error* err);
 lt_status lt_optimizer_set_learning_rate(lt_optimizer* optimizer, double learning_rate, lt_error* err);
 lt_status lt_optimizer_learning_rate(const lt_optimizer* optimizer, double* learning_rate, lt_error* err);
+
+/* The value of the option `name`, as PyTorch's param_groups call it (a bool is 0 or 1): of SGD "lr", "momentum",
+ * "dampening", "weight_decay", "nesterov"; of AdamW "lr", "beta1", "beta2", "eps", "weight_decay", "amsgrad". */
+lt_status lt_optimizer_option(const lt_optimizer* optimizer, const char* name, double* value, lt_error* err);
+/* What the optimizer keeps for its parameter of that index, as PyTorch's state_dict calls it: of SGD "momentum_buffer";
+ * of AdamW "step" (a scalar), "exp_avg", "exp_avg_sq", "max_exp_avg_sq". Owned, NULL where there is none yet. All but
+ * the step are the optimizer's own, which its next step changes. */
+lt_status lt_optimizer_state(const lt_optimizer* optimizer, int64_t parameter, const char* name, lt_tensor** value,
+                             lt_error* err);
+/* Sets the named options, and puts copies of `count` values in the place of all state, each in its parameter's dtype
+ * and on its device. All is done, or nothing.
+ * LT_INVALID_ARGUMENT: an option, an index or a name that this optimizer has not, a value of another shape than its
+ * parameter, or AdamW's values for a parameter that are not complete. */
+lt_status lt_optimizer_load(lt_optimizer* optimizer, const char* const* options, const double* option_values,
+                            int64_t option_count, const int64_t* parameters, const char* const* names,
+                            lt_tensor* const* values, int64_t count, lt_error* err);
 void lt_optimizer_release(lt_optimizer* optimizer);
+
+/* ---- Random numbers ---------------------------------------------------------------------------------------------- */
+
+/* The state of the device's default generator, as torch.get_rng_state() gives it: a uint8 tensor on the CPU. Owned.
+ * LT_UNSUPPORTED: no such device here. */
+lt_status lt_random_state(lt_device device, lt_tensor** state, lt_error* err);
+/* LT_INVALID_ARGUMENT: no state of a generator of such a device. */
+lt_status lt_random_set_state(lt_device device, const lt_tensor* state, lt_error* err);
 
 /* ---- Devices ----------------------------------------------------------------------------------------------------- */
 
@@ -322,6 +352,10 @@ lt_status lt_process_group_gloo(lt_store* store, int32_t rank, int32_t world_siz
                                 int64_t timeout_milliseconds, lt_process_group** group, lt_error* err);
 int32_t lt_process_group_rank(const lt_process_group* group);
 int32_t lt_process_group_size(const lt_process_group* group);
+/* Breaks the group: the collectives under way, also those of a reducer, and all later ones end at once with LT_TIMEOUT or
+ * LT_PEER_FAILED, and the other ranks lose the connections to this one. Any thread, also while another waits; not during
+ * or after the release. */
+lt_status lt_process_group_abort(lt_process_group* group, lt_error* err);
 /* Waits until the collectives under way have ended, which takes at most their timeouts. */
 void lt_process_group_release(lt_process_group* group);
 

@@ -520,6 +520,9 @@ const RUN_BYTES: u64 = 4 << 20;
 /// About so many bytes of small batches are decoded as one. A consumer that keeps one of them keeps as much alive.
 const BUNDLE_BYTES: u64 = 128 << 10;
 
+/// A step this many times its rows behind the last belongs with it: of so many ranks, each reads its own batches in order.
+const NEAR: u64 = 64;
+
 /// Less than about so many bytes from one place are cheaper to read by a reader that is open already than by a stream.
 const SHORT_BYTES: u64 = 2 << 20;
 
@@ -677,6 +680,10 @@ impl Steps {
             let [part] = self.parts_of(end) else { break };
             let size = part.end - part.begin;
             if part.fragment_id != head.fragment_id || part.begin < at || size > rows || size == 0 {
+                break;
+            }
+            // In a random order, neighbours that ascend do so by chance.
+            if self.access == Access::Auto && part.begin - at > rows.saturating_mul(NEAR) {
                 break;
             }
             at = part.end;

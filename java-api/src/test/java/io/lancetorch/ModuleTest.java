@@ -19,12 +19,13 @@ class ModuleTest {
     }
 
     @Test
-    void fourPackagesAreExportedToAll() throws Exception {
+    void fivePackagesAreExportedToAll() throws Exception {
         assertThat(module().name()).isEqualTo("io.lancetorch");
         assertThat(module().exports())
                 .allMatch(export -> !export.isQualified())
                 .extracting(ModuleDescriptor.Exports::source)
                 .containsExactlyInAnyOrder(
+                        "io.lancetorch.checkpoint",
                         "io.lancetorch.tensor",
                         "io.lancetorch.lance",
                         "io.lancetorch.data",

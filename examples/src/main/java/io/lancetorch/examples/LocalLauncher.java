@@ -1,27 +1,41 @@
 package io.lancetorch.examples;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.lancetorch.error.DeadlineException;
+import io.lancetorch.error.PeerFailedException;
+import java.io.File;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
- * Starts ranks as processes of this machine with torchrun's variables, and waits for them. When one fails, the others are
- * ended, and its exit status is the launcher's. When the launcher is ended, so are they.
+ * Starts ranks as processes of this machine with torchrun's variables, and waits for them. When one fails, the others have a
+ * moment to say what they know of it, and are ended; the status of the rank that failed first is the launcher's. When the
+ * launcher is ended, so are they, also where it is killed.
  */
 final class LocalLauncher {
     private static final long GRACE_SECONDS = 5;
 
     private final List<Process> ranks = new ArrayList<>();
+    private final BlockingQueue<Integer> ended = new LinkedBlockingQueue<>();
+    private Path errorFiles;
 
     /** Runs {@code command} as each of {@code processes} ranks; returns 0, or the status of the rank that failed first. */
     int run(int processes, List<String> command) throws IOException, InterruptedException {
+        requireCommand(command.getFirst());
+        errorFiles = Files.createTempDirectory("lancetorch-launch-");
         String port = Integer.toString(freePort());
-        Thread hook = new Thread(this::end, "lancetorch-launch-end");
+        Thread hook = new Thread(this::clean, "lancetorch-launch-end");
         Runtime.getRuntime().addShutdownHook(hook);
         try {
             for (int rank = 0; rank < processes; rank++) {
@@ -29,7 +43,7 @@ final class LocalLauncher {
             }
             return await();
         } finally {
-            end();
+            clean();
             try {
                 Runtime.getRuntime().removeShutdownHook(hook);
             } catch (IllegalStateException e) {
@@ -44,8 +58,46 @@ final class LocalLauncher {
         }
     }
 
-    private static Process start(int rank, int processes, String port, List<String> command) throws IOException {
-        var builder = new ProcessBuilder(command).inheritIO();
+    /** The program that {@code name} names; null where there is none. */
+    private static Path find(String name) {
+        String path = System.getenv("PATH");
+        Stream<Path> candidates = name.contains("/") || path == null
+                ? Stream.of(Path.of(name))
+                : Pattern.compile(File.pathSeparator).splitAsStream(path).map(folder -> Path.of(folder, name));
+        return candidates.filter(Files::isExecutable).findFirst().orElse(null);
+    }
+
+    private static void requireCommand(String name) {
+        if (find(name) == null) {
+            throw new UserException("cannot start " + name + ": there is no such program");
+        }
+    }
+
+    private Path errorFile(int rank) {
+        return errorFiles.resolve("rank-" + rank + ".json");
+    }
+
+    private void clean() {
+        end();
+        try {
+            for (int rank = 0; rank < ranks.size(); rank++) {
+                Files.deleteIfExists(errorFile(rank));
+            }
+            Files.deleteIfExists(errorFiles);
+        } catch (IOException e) {
+            System.err.println("lancetorch: cannot delete " + errorFiles + ": " + e);
+        }
+    }
+
+    private Process start(int rank, int processes, String port, List<String> command) throws IOException {
+        List<String> started = new ArrayList<>();
+        Path setpriv = find("setpriv");
+        if (setpriv != null) {
+            // The kernel kills the rank when this process is gone, which nobody could do when it is killed itself.
+            started.addAll(List.of(setpriv.toString(), "--pdeathsig", "KILL", "--"));
+        }
+        started.addAll(command);
+        var builder = new ProcessBuilder(started).inheritIO();
         Map<String, String> environment = builder.environment();
         environment.put("RANK", Integer.toString(rank));
         environment.put("LOCAL_RANK", Integer.toString(rank));
@@ -55,6 +107,7 @@ final class LocalLauncher {
         environment.put("MASTER_ADDR", "127.0.0.1");
         environment.put("MASTER_PORT", port);
         environment.putIfAbsent("GLOO_SOCKET_HOST", "127.0.0.1");
+        environment.put("TORCHELASTIC_ERROR_FILE", errorFile(rank).toString());
         environment.putIfAbsent(
                 "OMP_NUM_THREADS",
                 Integer.toString(Math.max(1, Runtime.getRuntime().availableProcessors() / processes)));
@@ -66,26 +119,56 @@ final class LocalLauncher {
     }
 
     private int await() throws InterruptedException {
-        CompletableFuture<?>[] exits = new CompletableFuture<?>[ranks.size()];
-        var failed = new CompletableFuture<Integer>();
-        for (int i = 0; i < exits.length; i++) {
+        for (int i = 0; i < ranks.size(); i++) {
             int rank = i;
-            exits[i] = ranks.get(i).onExit().thenAccept(process -> {
-                if (process.exitValue() != 0) {
-                    failed.complete(rank);
-                }
-            });
+            ranks.get(i).onExit().thenRun(() -> ended.add(rank));
         }
-        CompletableFuture.anyOf(CompletableFuture.allOf(exits), failed).join();
-        if (!failed.isDone()) {
+        List<Integer> failed = new ArrayList<>();
+        long deadline = Long.MAX_VALUE;
+        for (int running = ranks.size(); running > 0; running--) {
+            Integer rank = failed.isEmpty()
+                    ? ended.take()
+                    : ended.poll(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS);
+            if (rank == null) {
+                break;
+            }
+            if (ranks.get(rank).exitValue() != 0) {
+                if (failed.isEmpty()) {
+                    deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(GRACE_SECONDS);
+                }
+                failed.add(rank);
+            }
+        }
+        if (failed.isEmpty()) {
             return 0;
         }
-        int rank = failed.join();
+        int rank = failed.stream()
+                .filter(other -> !isConsequence(message(other)))
+                .findFirst()
+                .orElse(failed.getFirst());
         int status = ranks.get(rank).exitValue();
-        System.err.println("lancetorch: rank " + rank + " ended with status " + status
-                + (status > 128 ? " (signal " + (status - 128) + ")" : "")
-                + (ranks.size() > 1 ? "; ending the other ranks" : ""));
+        String message = message(rank);
+        System.err.println("lancetorch: rank " + rank + " of " + ranks.size()
+                + (status > 128 ? " was ended by signal " + (status - 128) : " failed with status " + status)
+                + (message == null ? "" : ": " + message));
         return status;
+    }
+
+    /** What the rank has written to its error file; null where it has written none. */
+    private String message(int rank) {
+        try {
+            var message = new ObjectMapper().readTree(errorFile(rank).toFile()).get("message");
+            return message.isTextual() ? message.asText() : message.get("message").asText();
+        } catch (IOException | NullPointerException e) {
+            return null; // it ended without a word, or is no program of ours
+        }
+    }
+
+    /** Whether a rank with this message failed since another one did: that one may end later. */
+    private static boolean isConsequence(String message) {
+        return message != null
+                && (message.startsWith(PeerFailedException.class.getName())
+                        || message.startsWith(DeadlineException.class.getName()));
     }
 
     /** Asks all ranks and what they have started to end, and makes those that do not. */

@@ -1,5 +1,6 @@
 package io.lancetorch.examples;
 
+import io.lancetorch.distributed.ErrorFile;
 import io.lancetorch.error.LanceTorchException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -9,9 +10,11 @@ import picocli.CommandLine.Command;
         name = "lancetorch",
         description = "Writes image datasets to Lance, and trains on them with ranks that average their gradients.",
         mixinStandardHelpOptions = true,
-        version = "lancetorch 0.1.0",
+        version = "lancetorch " + Main.VERSION,
         subcommands = {CreateDatasetCommand.class, TrainCommand.class, LaunchCommand.class})
 public final class Main implements Runnable {
+    static final String VERSION = "0.1.0";
+
     private static final int HELP_SHOWN = 3;
 
     @CommandLine.Spec
@@ -20,7 +23,12 @@ public final class Main implements Runnable {
     private Main() {}
 
     public static void main(String[] arguments) {
-        System.exit(run(arguments));
+        try {
+            System.exit(run(arguments));
+        } catch (Error e) {
+            ErrorFile.write(e);
+            throw e;
+        }
     }
 
     /** Runs a command and returns its exit status: 0, 1 for a failure that it has named, 2 for a wrong use. */
@@ -41,6 +49,7 @@ public final class Main implements Runnable {
 
     /** A failure that lancetorch has a name for is told in one line; of any other, the trace is what helps. */
     private static int report(Exception failure, CommandLine command, CommandLine.ParseResult result) {
+        ErrorFile.write(failure);
         String rank = System.getenv("RANK");
         String prefix = rank == null ? "lancetorch: " : "lancetorch: rank " + rank + ": ";
         if (failure instanceof LanceTorchException || failure instanceof UserException) {

@@ -164,6 +164,13 @@ final class TrainCommand implements Callable<Integer> {
             description = "Threads of each rank that decode images (default: its share of the cores).")
     Integer decodeThreads;
 
+    @Option(
+            names = "--timeout",
+            paramLabel = "SECONDS",
+            defaultValue = "300",
+            description = "How long a rank waits for another one (default: ${DEFAULT-VALUE}).")
+    int timeout;
+
     @Override
     public Integer call() throws Exception {
         check();
@@ -188,6 +195,7 @@ final class TrainCommand implements Callable<Integer> {
         require(processes >= 1, "--nproc-per-node must be 1 or more");
         require(batchSize >= 1, "--batch-size must be 1 or more");
         require(epochs >= 0, "--epochs must be 0 or more");
+        require(timeout >= 1, "--timeout must be 1 or more");
         require(imageSize >= 1, "--image-size must be 1 or more");
         require(learningRate >= 0, "--lr must be 0 or more");
         require(momentum >= 0, "--momentum must be 0 or more");

@@ -11,6 +11,7 @@ import io.lancetorch.data.Sampler;
 import io.lancetorch.data.ShardedBatchSampler;
 import io.lancetorch.data.ShardedFragmentSampler;
 import io.lancetorch.data.Uneven;
+import io.lancetorch.distributed.Agreement;
 import io.lancetorch.distributed.DistributedDataParallel;
 import io.lancetorch.distributed.ProcessGroup;
 import io.lancetorch.distributed.RankEnvironment;
@@ -30,10 +31,14 @@ import io.lancetorch.tensor.Tensor;
 import io.lancetorch.tensor.TensorScope;
 import io.lancetorch.tensor.Torch;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.zip.CRC32;
 
 /** One rank's training: a model, a loader of its share of the rows, an optimizer, and the group in which it averages. */
 final class Trainer implements AutoCloseable {
@@ -64,7 +69,10 @@ final class Trainer implements AutoCloseable {
             int classes = classes(dataset);
             group = environment == null
                     ? null
-                    : own(ProcessGroup.fromEnvironment(environment, ProcessGroup.DEFAULT_TIMEOUT));
+                    : own(ProcessGroup.fromEnvironment(environment, Duration.ofSeconds(options.timeout)));
+            if (group != null) {
+                Agreement.check(group, plan(dataset));
+            }
             Torch.manualSeed(options.seed);
             model = own(ResNet.of(options.model, classes));
             if (options.weights != null) {
@@ -91,8 +99,43 @@ final class Trainer implements AutoCloseable {
                         training.steps());
             }
         } catch (RuntimeException | Error e) {
+            tell(e);
             close();
             throw e;
+        }
+    }
+
+    /** What makes the ranks' plans alike. */
+    private Map<String, String> plan(LanceDataset dataset) {
+        var fragments = new CRC32();
+        fragments.update(dataset.fragments().toString().getBytes(StandardCharsets.UTF_8));
+        return Map.of(
+                "lancetorch",
+                Main.VERSION,
+                "dataset version",
+                Long.toString(dataset.version()),
+                "fragments' checksum",
+                Long.toHexString(fragments.getValue()),
+                "--seed",
+                Long.toString(options.seed),
+                "--batch-size",
+                Integer.toString(options.batchSize),
+                "--sampler",
+                options.sampler.toString(),
+                "--val-fraction",
+                options.validationFraction.toString(),
+                "--epochs",
+                Integer.toString(options.epochs),
+                "steps of an epoch",
+                Integer.toString(training.steps()));
+    }
+
+    /** Tells the other ranks why this one fails. */
+    private void tell(Throwable failure) {
+        for (AutoCloseable resource : resources) {
+            if (resource instanceof ProcessGroup joined) {
+                joined.fail(failure);
+            }
         }
     }
 
@@ -188,6 +231,15 @@ final class Trainer implements AutoCloseable {
     }
 
     void run() throws IOException {
+        try {
+            train();
+        } catch (IOException | RuntimeException | Error e) {
+            tell(e);
+            throw e;
+        }
+    }
+
+    private void train() throws IOException {
         for (int epoch = 0; epoch < options.epochs; epoch++) {
             EpochMetrics metrics = epoch(epoch);
             if (rank == 0) {
@@ -215,6 +267,9 @@ final class Trainer implements AutoCloseable {
         long seen = 0;
         try (var progress = new Progress("epoch " + (epoch + 1), " steps", steps, rank == 0)) {
             for (Batch batch : training) {
+                if (group != null) {
+                    group.step((long) epoch * steps + batch.step());
+                }
                 double loss = step(batch);
                 lossSum += loss;
                 seen += batch.validRows();
@@ -259,7 +314,11 @@ final class Trainer implements AutoCloseable {
             optimizer.zeroGrad();
             Tensor logits = ddp == null ? model.forward(images, true) : ddp.forward(() -> model.forward(images, true));
             Tensor loss = Ops.crossEntropy(logits, batch.get(DatasetCreation.LABEL));
-            loss.backward();
+            if (ddp == null) {
+                loss.backward();
+            } else {
+                ddp.backward(loss);
+            }
             optimizer.step();
             return loss.item();
         }

@@ -5,9 +5,15 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.lancetorch.bindings.Status;
 import io.lancetorch.bindings.torch.torch_h;
+import io.lancetorch.error.Collective;
+import io.lancetorch.error.DeadlineException;
 import io.lancetorch.error.InvalidArgumentException;
+import io.lancetorch.error.PeerFailedException;
+import io.lancetorch.error.StorageException;
 import io.lancetorch.tensor.GradMode;
+import io.lancetorch.tensor.Ops;
 import io.lancetorch.tensor.Tensor;
+import io.lancetorch.tensor.TensorScope;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
@@ -19,17 +25,19 @@ import java.util.function.Supplier;
  *
  * <pre>{@code
  * Tensor logits = ddp.forward(() -> model.forward(images));
- * Ops.crossEntropy(logits, labels).backward(); // gradients are averages now
+ * ddp.backward(Ops.crossEntropy(logits, labels)); // gradients are averages now
  * }</pre>
  *
  * One thread at a time. The caller closes it before its group.
  */
 public final class DistributedDataParallel implements AutoCloseable {
     private final ProcessGroup group;
+    private final List<Tensor> parameters;
     private final List<Tensor> buffers;
     private final Arena arena = Arena.ofAuto();
     private final MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
     private MemorySegment handle;
+    private Collective averaging; // of the last forward
 
     /**
      * @param parameters in the same order on all ranks; each requires a gradient, and gets one in every step
@@ -51,10 +59,12 @@ public final class DistributedDataParallel implements AutoCloseable {
             long bucketBytes,
             boolean findUnusedParameters) {
         this.group = group;
+        this.parameters = List.copyOf(parameters);
         this.buffers = List.copyOf(buffers);
+        Collective verification = group.begin("comparison of the parameters");
         MemorySegment out = arena.allocate(ADDRESS);
         try (Arena temporary = Arena.ofConfined()) {
-            Status.check(
+            group.check(
                     torch_h.lt_reducer_create(
                             group.handle(),
                             ProcessGroup.handles(parameters, temporary),
@@ -65,7 +75,7 @@ public final class DistributedDataParallel implements AutoCloseable {
                             out,
                             error),
                     error,
-                    "rank " + group.rank());
+                    verification);
         }
         handle = MemorySegment.ofAddress(out.get(JAVA_LONG, 0));
         try (var _ = GradMode.noGrad()) {
@@ -96,14 +106,67 @@ public final class DistributedDataParallel implements AutoCloseable {
         }
         Status.check(torch_h.lt_reducer_prepare_forward(handle(), error), error, "rank " + group.rank());
         Tensor output = model.get();
+        averaging = group.begin("averaging of gradients");
+        group.averaging(true);
         try (Arena temporary = Arena.ofConfined()) {
-            Status.check(
+            group.check(
                     torch_h.lt_reducer_prepare_backward(
                             handle(), ProcessGroup.handles(List.of(output), temporary), 1, error),
                     error,
-                    "rank " + group.rank());
+                    averaging);
         }
         return output;
+    }
+
+    /**
+     * Runs backward from {@code loss}, which came from {@link #forward}. As {@code loss.backward()}, but where another rank
+     * fails, the exception names it.
+     *
+     * @throws PeerFailedException naming the ranks that are gone, failed or left
+     * @throws DeadlineException where the group's timeout has passed, naming the ranks that did not come
+     */
+    public void backward(Tensor loss) {
+        try {
+            loss.backward();
+        } catch (PeerFailedException | DeadlineException | StorageException e) {
+            throw averaging == null ? e : group.explain(averaging, e);
+        }
+        group.averaging(false);
+    }
+
+    /**
+     * As {@link #backward} where ranks have unequal numbers of rows, or none left: the gradients become those of the mean over
+     * the rows of all ranks. Every rank must call it in every step.
+     *
+     * @param loss the mean over this rank's rows, from {@link #forward}; null where it has none: then without a forward
+     * @param rows how many rows {@code loss} is the mean of
+     * @return the rows of all ranks; where 0, the gradients are 0
+     * @throws InvalidArgumentException for a loss without rows, or rows without a loss
+     */
+    public long weightedBackward(Tensor loss, long rows) {
+        if (rows < 0 || rows == 0 != (loss == null)) {
+            throw new InvalidArgumentException((loss == null ? "no loss" : "a loss") + " for " + rows + " rows on rank "
+                    + group.rank() + ": give null for 0 rows, else their mean loss");
+        }
+        try (var _ = new TensorScope()) {
+            // The reducer divides the sum over ranks by their number.
+            Tensor mine = loss == null ? forward(this::nothing) : loss;
+            Tensor all = Tensor.of(new long[] {rows});
+            group.allReduce(all, ReduceOp.SUM);
+            long total = all.itemLong();
+            backward(Ops.mul(mine, total == 0 ? 0 : (double) rows * group.worldSize() / total));
+            return total;
+        }
+    }
+
+    /** A loss of 0 whose gradient for each parameter is 0, whatever its values. */
+    private Tensor nothing() {
+        Tensor sum = null;
+        for (Tensor parameter : parameters) {
+            Tensor zero = Ops.mul(Ops.sum(parameter), 0);
+            sum = sum == null ? zero : Ops.add(sum, zero);
+        }
+        return sum;
     }
 
     /**

@@ -5,8 +5,10 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.lancetorch.bindings.Status;
 import io.lancetorch.bindings.torch.torch_h;
+import io.lancetorch.error.Collective;
 import io.lancetorch.error.DeadlineException;
 import io.lancetorch.error.InvalidArgumentException;
+import io.lancetorch.error.LanceTorchException;
 import io.lancetorch.error.NotFoundException;
 import io.lancetorch.error.PeerFailedException;
 import io.lancetorch.error.StorageException;
@@ -14,6 +16,7 @@ import io.lancetorch.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -21,27 +24,56 @@ import java.util.List;
  * The caller closes it, before its store.
  *
  * <p>The short names, such as {@link #allReduce}, wait for the end; those that end in {@code Async} return a {@link Work}.
- * Both throw {@link PeerFailedException} where another rank is gone, and {@link DeadlineException} after the timeout.
+ * Both throw {@link PeerFailedException} where another rank is gone, failed or has left, and {@link DeadlineException} after
+ * the timeout; either names the ranks, the operation, its number and the {@link #step}. What failed is over: the group is
+ * closed, and made anew.
+ *
+ * <p>Ranks watch each other by a connection of each to rank 0 ({@link HealthCheck}), so that the end of a process is known
+ * at once, also to ranks that wait for another one. A process that is stopped is no more than late, until the timeout.
  */
 public final class ProcessGroup implements AutoCloseable {
     /** What connecting and each collective may take unless said: as c10d's default for Gloo. */
     public static final Duration DEFAULT_TIMEOUT = Duration.ofMinutes(30);
 
+    private static final Duration KEY_POLL = Duration.ofMillis(100);
+
     private final int rank;
     private final int worldSize;
     private final Store ownedStore;
+    private final HealthChannel health; // null: nobody to watch, or not asked for
     private final Arena arena = Arena.ofAuto();
     private final MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
     private final MemorySegment out = arena.allocate(ADDRESS);
+    // Handles of works that were closed before they had ended.
+    private final List<MemorySegment> givenUp = new ArrayList<>();
+    private final Object handleLock = new Object();
     private MemorySegment handle;
+    private boolean aborted;
+    private boolean broken;
+    private boolean averaging;
+    private long sequence;
+    private long step = -1;
 
     private ProcessGroup(
-            Store store, Store ownedStore, int rank, int worldSize, String interfaceHost, Duration timeout) {
+            Store store,
+            Store ownedStore,
+            int rank,
+            int worldSize,
+            String interfaceHost,
+            Duration joinTimeout,
+            Duration timeout,
+            HealthCheck healthCheck) {
         this.rank = rank;
         this.worldSize = worldSize;
         this.ownedStore = ownedStore;
+        if (rank < 0 || rank >= worldSize) {
+            throw new InvalidArgumentException("rank " + rank + " of " + worldSize + ": ranks are 0 to world size - 1");
+        }
+        health = worldSize == 1 || healthCheck.equals(HealthCheck.NONE)
+                ? null
+                : HealthChannel.join(store, rank, worldSize, interfaceHost, joinTimeout, healthCheck);
         try (Arena temporary = Arena.ofConfined()) {
-            Status.check(
+            check(
                     torch_h.lt_process_group_gloo(
                             store.handle(),
                             rank,
@@ -51,20 +83,47 @@ public final class ProcessGroup implements AutoCloseable {
                             out,
                             error),
                     error,
-                    "rank " + rank + " of " + worldSize);
+                    new Collective("connecting", 0, -1));
+            synchronized (handleLock) {
+                handle = MemorySegment.ofAddress(out.get(JAVA_LONG, 0));
+            }
+        } catch (RuntimeException e) {
+            if (health != null) {
+                fail(e);
+                health.close();
+            }
+            throw e;
         }
-        handle = MemorySegment.ofAddress(out.get(JAVA_LONG, 0));
+        if (health != null) {
+            health.onFailure(this::abortIfBroken);
+            abortIfBroken();
+        }
     }
 
     /**
      * Connects the ranks by Gloo through {@code store}, which stays the caller's. {@code interfaceHost}: the address of this
      * machine on which the rank listens; null: the one that reaches the store.
      *
-     * @throws InvalidArgumentException where rank is not 0 to worldSize - 1
+     * @throws InvalidArgumentException where rank is not 0 to worldSize - 1, or ranks differ in their world size
      * @throws DeadlineException where a rank does not come in time
      */
     public static ProcessGroup gloo(Store store, int rank, int worldSize, String interfaceHost, Duration timeout) {
-        return new ProcessGroup(store, null, rank, worldSize, interfaceHost, timeout);
+        return gloo(store, rank, worldSize, interfaceHost, timeout, timeout, HealthCheck.DEFAULT);
+    }
+
+    /**
+     * As {@link #gloo(Store, int, int, String, Duration)}, with ranks that watch each other as {@code healthCheck} says, and
+     * wait for each other for {@code joinTimeout} at first.
+     */
+    public static ProcessGroup gloo(
+            Store store,
+            int rank,
+            int worldSize,
+            String interfaceHost,
+            Duration joinTimeout,
+            Duration timeout,
+            HealthCheck healthCheck) {
+        return new ProcessGroup(store, null, rank, worldSize, interfaceHost, joinTimeout, timeout, healthCheck);
     }
 
     /**
@@ -80,9 +139,18 @@ public final class ProcessGroup implements AutoCloseable {
 
     /** As {@link #fromEnvironment()}. */
     public static ProcessGroup fromEnvironment(RankEnvironment environment, Duration timeout) {
+        return fromEnvironment(environment, timeout, timeout, HealthCheck.DEFAULT);
+    }
+
+    /**
+     * As {@link #fromEnvironment()}, with ranks that watch each other as {@code healthCheck} says, and wait for each other for
+     * {@code joinTimeout} at first.
+     */
+    public static ProcessGroup fromEnvironment(
+            RankEnvironment environment, Duration joinTimeout, Duration timeout, HealthCheck healthCheck) {
         boolean server = environment.rank() == 0 && !environment.useAgentStore();
         try (Store store = Store.tcp(
-                environment.masterAddress(), environment.masterPort(), server, environment.worldSize(), timeout)) {
+                environment.masterAddress(), environment.masterPort(), server, environment.worldSize(), joinTimeout)) {
             // The agent's store outlives the ranks, so each start needs keys of its own: the prefix is c10d's
             // (torch/distributed/rendezvous.py).
             Store own = environment.useAgentStore()
@@ -95,7 +163,9 @@ public final class ProcessGroup implements AutoCloseable {
                         environment.rank(),
                         environment.worldSize(),
                         System.getenv("GLOO_SOCKET_HOST"),
-                        timeout);
+                        joinTimeout,
+                        timeout,
+                        healthCheck);
             } catch (RuntimeException e) {
                 own.close();
                 throw e;
@@ -118,10 +188,159 @@ public final class ProcessGroup implements AutoCloseable {
         return worldSize;
     }
 
-    private Work work(String operation, int status) {
-        String name = operation + " on rank " + rank + " of " + worldSize;
-        Status.check(status, error, name);
-        return new Work(name, MemorySegment.ofAddress(out.get(JAVA_LONG, 0)));
+    // ---- failures ----
+
+    /** Tells the training step that the collectives from here on belong to, for the messages of failures on all ranks. */
+    public void step(long step) {
+        this.step = step;
+    }
+
+    /**
+     * Tells the other ranks that this one fails, and why: what they wait for ends with a PeerFailedException that carries the
+     * exception's class and message. Breaks the group, which the caller closes yet. Does nothing where another rank's
+     * failure is known, of which this one is a consequence.
+     */
+    public void fail(Throwable reason) {
+        if (health == null || !health.failures(sequence).isEmpty()) {
+            return;
+        }
+        health.tellEnd(PeerFailure.Kind.FAILED, reason.toString());
+        abort();
+    }
+
+    /**
+     * Waits for a key of the store, as {@link Store#get}, and ends where another rank fails.
+     *
+     * @throws DeadlineException where nobody sets it in time
+     * @throws PeerFailedException naming the ranks that are gone or failed
+     */
+    public byte[] await(Store store, String key, Duration timeout) {
+        long deadline = System.nanoTime() + timeout.toNanos();
+        while (true) {
+            if (health != null) {
+                List<PeerFailure> failures = health.failures(sequence);
+                if (!failures.isEmpty()) {
+                    throw HealthChannel.failure(
+                            "key " + key + " on rank " + rank + " of " + worldSize + ": ", null, failures, null);
+                }
+            }
+            Duration left = Duration.ofNanos(Math.max(1, deadline - System.nanoTime()));
+            try {
+                return store.get(key, left.compareTo(KEY_POLL) < 0 ? left : KEY_POLL);
+            } catch (DeadlineException e) {
+                if (System.nanoTime() - deadline >= 0) {
+                    throw e;
+                }
+            }
+        }
+    }
+
+    String where(Collective collective) {
+        return collective + " on rank " + rank + " of " + worldSize;
+    }
+
+    /** Begins a collective: gives it its number, unless it cannot end well. */
+    Collective begin(String operation) {
+        var collective = new Collective(operation, ++sequence, step);
+        if (health != null) {
+            health.position(collective);
+            List<PeerFailure> failures = health.failures(sequence);
+            if (!failures.isEmpty()) {
+                throw HealthChannel.failure(where(collective) + ": ", collective, failures, null);
+            }
+        }
+        return collective;
+    }
+
+    /** Takes the number back of a collective that was refused before it began. */
+    private void takeBack() {
+        sequence--;
+        if (health != null) {
+            health.position(new Collective("", sequence, step));
+        }
+    }
+
+    /** As {@link Status#check}; a failure of the network is explained. */
+    void check(int status, MemorySegment error, Collective collective) {
+        if (status == torch_h.LT_OK()) {
+            return;
+        }
+        try {
+            Status.check(status, error, where(collective));
+        } catch (PeerFailedException | DeadlineException | StorageException e) {
+            throw explain(collective, e);
+        }
+    }
+
+    /** What {@code failure} of a collective comes from, as far as it can be found out. */
+    LanceTorchException explain(Collective collective, LanceTorchException failure) {
+        boolean timedOut = failure instanceof DeadlineException;
+        broken = true;
+        List<PeerFailure> found = List.of();
+        if (health != null) {
+            health.inquire(collective, timedOut);
+            found = health.failures(collective.sequence());
+            if (found.isEmpty() && !timedOut) {
+                found = health.failures();
+            }
+        }
+        if (!found.isEmpty()) {
+            return HealthChannel.failure(where(collective) + ": ", collective, found, failure);
+        }
+        return switch (failure) {
+            case DeadlineException _ ->
+                new DeadlineException(failure.getMessage(), failure, List.of(), collective);
+            case PeerFailedException _ ->
+                new PeerFailedException(failure.getMessage(), failure, List.of(), collective);
+            default -> failure;
+        };
+    }
+
+    private void abortIfBroken() {
+        if (!health.failures(health.position().sequence()).isEmpty()) {
+            abort();
+        }
+    }
+
+    /** Ends what waits in libtorch, on whichever thread. */
+    private void abort() {
+        synchronized (handleLock) {
+            if (handle != null && !aborted) {
+                aborted = true;
+                torch_h.lt_process_group_abort(handle, MemorySegment.NULL);
+            }
+        }
+    }
+
+    /** Whether the reducer's collectives may be under way. */
+    void averaging(boolean averaging) {
+        this.averaging = averaging;
+    }
+
+    /** Releases the handle of a work, or keeps it until the work has ended. */
+    void giveUp(MemorySegment work) {
+        if (handle == null) {
+            torch_h.lt_work_release(work);
+            return;
+        }
+        givenUp.add(work);
+        givenUp.removeIf(other -> {
+            boolean done = Work.isDone(other);
+            if (done) {
+                torch_h.lt_work_release(other);
+            }
+            return done;
+        });
+    }
+
+    // ---- collectives ----
+
+    private Work work(Collective collective, int status) {
+        if (status == torch_h.LT_INVALID_ARGUMENT()) {
+            takeBack();
+        }
+        check(status, error, collective);
+        return new Work(this, collective, MemorySegment.ofAddress(out.get(JAVA_LONG, 0)));
     }
 
     private static void finish(Work work) {
@@ -137,9 +356,11 @@ public final class ProcessGroup implements AutoCloseable {
 
     /** As {@link #allReduce}; a timeout of 0 is the group's. */
     public Work allReduceAsync(Tensor tensor, ReduceOp op, Duration timeout) {
+        MemorySegment group = handle();
+        MemorySegment values = tensor.nativeHandle();
         return work(
-                "all-reduce",
-                torch_h.lt_all_reduce(handle(), tensor.nativeHandle(), op.ordinal(), timeout.toMillis(), out, error));
+                begin("all-reduce"),
+                torch_h.lt_all_reduce(group, values, op.ordinal(), timeout.toMillis(), out, error));
     }
 
     /** Replaces the tensor's values by those of rank {@code root}. */
@@ -149,9 +370,9 @@ public final class ProcessGroup implements AutoCloseable {
 
     /** As {@link #broadcast}; a timeout of 0 is the group's. */
     public Work broadcastAsync(Tensor tensor, int root, Duration timeout) {
-        return work(
-                "broadcast",
-                torch_h.lt_broadcast(handle(), tensor.nativeHandle(), root, timeout.toMillis(), out, error));
+        MemorySegment group = handle();
+        MemorySegment values = tensor.nativeHandle();
+        return work(begin("broadcast"), torch_h.lt_broadcast(group, values, root, timeout.toMillis(), out, error));
     }
 
     /** Fills {@code outputs}, one tensor like {@code input} for each rank, with every rank's input. */
@@ -163,15 +384,11 @@ public final class ProcessGroup implements AutoCloseable {
     public Work allGatherAsync(List<Tensor> outputs, Tensor input, Duration timeout) {
         requireOnePerRank(outputs, "outputs");
         try (Arena temporary = Arena.ofConfined()) {
+            MemorySegment group = handle();
+            MemorySegment targets = handles(outputs, temporary);
+            MemorySegment values = input.nativeHandle();
             return work(
-                    "all-gather",
-                    torch_h.lt_all_gather(
-                            handle(),
-                            handles(outputs, temporary),
-                            input.nativeHandle(),
-                            timeout.toMillis(),
-                            out,
-                            error));
+                    begin("all-gather"), torch_h.lt_all_gather(group, targets, values, timeout.toMillis(), out, error));
         }
     }
 
@@ -184,16 +401,12 @@ public final class ProcessGroup implements AutoCloseable {
     public Work reduceScatterAsync(Tensor output, List<Tensor> inputs, ReduceOp op, Duration timeout) {
         requireOnePerRank(inputs, "inputs");
         try (Arena temporary = Arena.ofConfined()) {
+            MemorySegment group = handle();
+            MemorySegment target = output.nativeHandle();
+            MemorySegment values = handles(inputs, temporary);
             return work(
-                    "reduce-scatter",
-                    torch_h.lt_reduce_scatter(
-                            handle(),
-                            output.nativeHandle(),
-                            handles(inputs, temporary),
-                            op.ordinal(),
-                            timeout.toMillis(),
-                            out,
-                            error));
+                    begin("reduce-scatter"),
+                    torch_h.lt_reduce_scatter(group, target, values, op.ordinal(), timeout.toMillis(), out, error));
         }
     }
 
@@ -204,7 +417,8 @@ public final class ProcessGroup implements AutoCloseable {
 
     /** As {@link #barrier}; a timeout of 0 is the group's. */
     public Work barrierAsync(Duration timeout) {
-        return work("barrier", torch_h.lt_barrier(handle(), timeout.toMillis(), out, error));
+        MemorySegment group = handle();
+        return work(begin("barrier"), torch_h.lt_barrier(group, timeout.toMillis(), out, error));
     }
 
     private void requireOnePerRank(List<Tensor> tensors, String name) {
@@ -222,15 +436,36 @@ public final class ProcessGroup implements AutoCloseable {
         return array;
     }
 
-    /** Leaves the group; a second close does nothing. */
+    /**
+     * Leaves the group, after the collectives under way have ended; the other ranks are told. A second close does nothing.
+     */
     @Override
     public void close() {
-        if (handle != null) {
-            torch_h.lt_process_group_release(handle);
+        if (handle == null) {
+            return;
+        }
+        if (health != null) {
+            health.tellEnd(PeerFailure.Kind.LEFT, "");
+        }
+        if (broken || averaging || health != null && !health.failures(sequence).isEmpty()) {
+            abort();
+        }
+        for (MemorySegment work : givenUp) {
+            torch_h.lt_work_wait(work, 0, error);
+            torch_h.lt_work_release(work);
+        }
+        givenUp.clear();
+        MemorySegment released;
+        synchronized (handleLock) {
+            released = handle;
             handle = null;
-            if (ownedStore != null) {
-                ownedStore.close();
-            }
+        }
+        torch_h.lt_process_group_release(released);
+        if (health != null) {
+            health.close();
+        }
+        if (ownedStore != null) {
+            ownedStore.close();
         }
     }
 }

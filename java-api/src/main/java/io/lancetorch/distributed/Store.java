@@ -19,9 +19,11 @@ import java.time.Duration;
  * it, after the process groups that were made with it.
  */
 public final class Store implements AutoCloseable {
+    private final String host;
     private MemorySegment handle;
 
-    private Store(MemorySegment out) {
+    private Store(String host, MemorySegment out) {
+        this.host = host;
         handle = MemorySegment.ofAddress(out.get(JAVA_LONG, 0));
     }
 
@@ -48,7 +50,7 @@ public final class Store implements AutoCloseable {
                             error),
                     error,
                     "the store at " + host + ":" + port);
-            return new Store(out);
+            return new Store(host, out);
         }
     }
 
@@ -58,7 +60,7 @@ public final class Store implements AutoCloseable {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
             MemorySegment out = arena.allocate(ADDRESS);
             Status.check(torch_h.lt_store_prefix(handle(), arena.allocateFrom(prefix), out, error), error);
-            return new Store(out);
+            return new Store(host, out);
         }
     }
 
@@ -67,6 +69,11 @@ public final class Store implements AutoCloseable {
             throw new IllegalStateException("this Store is closed");
         }
         return handle;
+    }
+
+    /** The host that it is served on, as this rank names it. */
+    String host() {
+        return host;
     }
 
     /** The port that it is served on. */

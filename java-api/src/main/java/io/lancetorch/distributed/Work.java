@@ -4,6 +4,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 
 import io.lancetorch.bindings.Status;
 import io.lancetorch.bindings.torch.torch_h;
+import io.lancetorch.error.Collective;
 import io.lancetorch.error.DeadlineException;
 import io.lancetorch.error.PeerFailedException;
 import java.lang.foreign.Arena;
@@ -12,54 +13,69 @@ import java.time.Duration;
 
 /** A collective under way. Its tensors must not be touched before {@link #await} has returned. The caller closes it. */
 public final class Work implements AutoCloseable {
-    private final String name;
+    private final ProcessGroup group;
+    private final Collective collective;
     private MemorySegment handle;
 
-    Work(String name, MemorySegment handle) {
-        this.name = name;
+    Work(ProcessGroup group, Collective collective, MemorySegment handle) {
+        this.group = group;
+        this.collective = collective;
         this.handle = handle;
+    }
+
+    /** What it is. */
+    public Collective collective() {
+        return collective;
     }
 
     private MemorySegment handle() {
         if (handle == null) {
-            throw new IllegalStateException("the work handle of " + name + " is closed");
+            throw new IllegalStateException("the work handle of " + collective + " is closed");
         }
         return handle;
     }
 
     /**
-     * Waits for the end.
+     * Waits for the end. A failure of another rank ends the wait as soon as it is known.
      *
-     * @throws PeerFailedException where another rank is gone
-     * @throws DeadlineException where the collective's timeout has passed
+     * @throws PeerFailedException naming the ranks that are gone, failed or left
+     * @throws DeadlineException where the collective's timeout has passed, naming the ranks that did not come
      */
     public void await() {
         await(Duration.ZERO);
     }
 
-    /** As {@link #await()}, for no longer than {@code timeout} where that is more than 0. */
+    /** As {@link #await()}, for no longer than {@code timeout} where that is more than 0; the collective goes on. */
     public void await(Duration timeout) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
-            Status.check(torch_h.lt_work_wait(handle(), timeout.toMillis(), error), error, name);
+            int status = torch_h.lt_work_wait(handle(), timeout.toMillis(), error);
+            if (status == torch_h.LT_TIMEOUT() && timeout.toMillis() > 0 && !isDone()) {
+                Status.check(status, error, group.where(collective));
+            }
+            group.check(status, error, collective);
         }
     }
 
     /** Whether it has ended, well or not. */
     public boolean isDone() {
+        return isDone(handle());
+    }
+
+    static boolean isDone(MemorySegment handle) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
             MemorySegment done = arena.allocate(JAVA_INT);
-            Status.check(torch_h.lt_work_query(handle(), done, error), error, name);
+            Status.check(torch_h.lt_work_query(handle, done, error), error);
             return done.get(JAVA_INT, 0) != 0;
         }
     }
 
-    /** Frees the handle; does not wait. A second close does nothing. */
+    /** Gives the work up, and does not wait: one that is under way goes on, to its end or its group's. */
     @Override
     public void close() {
         if (handle != null) {
-            torch_h.lt_work_release(handle);
+            group.giveUp(handle);
             handle = null;
         }
     }

@@ -4,14 +4,20 @@ import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
 
 import io.lancetorch.bindings.torch.torch_h;
 import io.lancetorch.error.InvalidArgumentException;
+import io.lancetorch.error.UnsupportedException;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.Map;
 
 /** One of libtorch's optimizers over a list of parameters, which it shares. The caller closes it. One thread at a time. */
 public final class Optimizer implements AutoCloseable {
+    private final OptimizerState.Kind kind;
+    private final int parameterCount;
     private MemorySegment handle;
 
-    private Optimizer(Native frame) {
+    private Optimizer(OptimizerState.Kind kind, int parameterCount, Native frame) {
+        this.kind = kind;
+        this.parameterCount = parameterCount;
         handle = MemorySegment.ofAddress(frame.outAddress());
     }
 
@@ -43,7 +49,7 @@ public final class Optimizer implements AutoCloseable {
                 nesterov ? 1 : 0,
                 frame.out,
                 frame.error));
-        return new Optimizer(frame);
+        return new Optimizer(OptimizerState.Kind.SGD, parameters.size(), frame);
     }
 
     /** AdamW by the formula and with the defaults of {@code torch.optim.AdamW}. */
@@ -76,10 +82,10 @@ public final class Optimizer implements AutoCloseable {
                 amsgrad ? 1 : 0,
                 frame.out,
                 frame.error));
-        return new Optimizer(frame);
+        return new Optimizer(OptimizerState.Kind.ADAMW, parameters.size(), frame);
     }
 
-    private MemorySegment handle() {
+    MemorySegment handle() {
         if (handle == null) {
             throw new IllegalStateException("this Optimizer is closed");
         }
@@ -112,6 +118,26 @@ public final class Optimizer implements AutoCloseable {
     public void learningRate(double learningRate) {
         Native frame = Native.get();
         frame.check(torch_h.lt_optimizer_set_learning_rate(handle(), learningRate, frame.error));
+    }
+
+    /**
+     * The options, and what is kept for each parameter, as {@code state_dict()} of {@code torch.optim} gives them: {@code
+     * {"state": {0: {"momentum_buffer": ...}, ...}, "param_groups": [{"lr": 0.1, ..., "params": [0, ...]}]}}. The tensors
+     * belong to the current scope, and alias the optimizer's own: its next step changes them.
+     */
+    public Map<String, Object> stateDict() {
+        return OptimizerState.of(this, kind, parameterCount);
+    }
+
+    /**
+     * Puts options and state in the place of this optimizer's, as {@code load_state_dict} of {@code torch.optim} does with its
+     * own. The tensors are copied, to each parameter's dtype and device. All is done, or nothing.
+     *
+     * @throws InvalidArgumentException where it is no such state, is another optimizer's, or does not fit the parameters
+     * @throws UnsupportedException for more than one group of parameters, or an option that libtorch has not in C++
+     */
+    public void loadStateDict(Map<?, ?> state) {
+        OptimizerState.load(this, kind, parameterCount, state);
     }
 
     /** Frees the optimizer and its state; a second close does nothing. */

@@ -1,16 +1,10 @@
 package io.lancetorch.tensor;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
-
-import io.lancetorch.bindings.torch.torch_h;
 import io.lancetorch.error.CorruptDataException;
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.NotFoundException;
 import io.lancetorch.error.StorageException;
 import io.lancetorch.error.UnsupportedException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Map;
 
@@ -26,32 +20,21 @@ public final class StateDict {
      * @throws UnsupportedException for an unsigned dtype beyond 8 bits, which the format has no place for
      */
     public static void save(Path path, Map<String, Tensor> tensors) {
-        Native frame = Native.get();
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment names = arena.allocate(ADDRESS, Math.max(1, tensors.size()));
-            MemorySegment handles = arena.allocate(JAVA_LONG, Math.max(1, tensors.size()));
-            int index = 0;
-            for (Map.Entry<String, Tensor> entry : tensors.entrySet()) {
-                names.setAtIndex(ADDRESS, index, arena.allocateFrom(entry.getKey()));
-                handles.setAtIndex(JAVA_LONG, index++, entry.getValue().handle());
-            }
-            frame.check(torch_h.lt_state_dict_write(
-                    arena.allocateFrom(path.toAbsolutePath().toString()), names, handles, tensors.size(), frame.error));
-        }
+        TorchFile.save(path, tensors);
     }
 
     /**
      * Reads a dict of tensors, written by {@link #save} or by Python's {@code torch.save(module.state_dict(), path)}, in the
      * order of the file. The tensors are on the CPU and belong to the current scope.
      *
-     * <p>No code of the file is run: of pickle's constructors, only those that tensors need are known.
+     * <p>No code of the file is run, and damage is found: see {@link TorchFile#load}, which also reads more than tensors.
      *
      * @throws NotFoundException where there is no such file
-     * @throws CorruptDataException where it is cut short, or no state dict
+     * @throws CorruptDataException where it is cut short or damaged, or no state dict
      * @throws UnsupportedException for a dtype or an object that has no place in a state dict
      */
     public static Map<String, Tensor> load(Path path) {
-        return StateDictReader.read(path);
+        return TorchFileReader.readTensors(path);
     }
 
     /**

@@ -2,6 +2,7 @@ package io.lancetorch.tensor;
 
 import io.lancetorch.bindings.torch.torch_h;
 import io.lancetorch.error.InvalidArgumentException;
+import io.lancetorch.error.UnsupportedException;
 
 /** What concerns the whole of libtorch in this process. */
 public final class Torch {
@@ -11,6 +12,37 @@ public final class Torch {
     public static void manualSeed(long seed) {
         Native frame = Native.get();
         frame.check(torch_h.lt_torch_manual_seed(seed, frame.error));
+    }
+
+    /** The state of the CPU's default random generator, as {@code torch.get_rng_state()} gives it: uint8, some 5 kB. */
+    public static Tensor randomState() {
+        return randomState(Device.CPU);
+    }
+
+    /**
+     * As {@link #randomState()}, of a device; the tensor is on the CPU, and belongs to the current scope.
+     *
+     * @throws UnsupportedException where there is no such device
+     */
+    public static Tensor randomState(Device device) {
+        Native frame = Native.get();
+        frame.check(torch_h.lt_random_state(frame.device(device), frame.out, frame.error));
+        return frame.outTensor("Torch.randomState");
+    }
+
+    /**
+     * Lets the CPU's random numbers go on from {@code state}, as {@code torch.set_rng_state(state)}.
+     *
+     * @throws InvalidArgumentException where it is no state of a generator
+     */
+    public static void randomState(Tensor state) {
+        randomState(Device.CPU, state);
+    }
+
+    /** As {@link #randomState(Tensor)}, for a device. */
+    public static void randomState(Device device, Tensor state) {
+        Native frame = Native.get();
+        frame.check(torch_h.lt_random_set_state(frame.device(device), state.pointer(), frame.error));
     }
 
     /**

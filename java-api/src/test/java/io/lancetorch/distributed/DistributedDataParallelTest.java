@@ -150,6 +150,56 @@ class DistributedDataParallelTest {
         });
     }
 
+    /** Rank 0 takes 5 of the 8 rows, rank 1 takes 3, and rank 2 has run out of them. */
+    @Test
+    void gradientsOfUnevenRowsEqualThoseOfOneProcessOverAllRows() throws Exception {
+        double[] expected;
+        try (var _ = new TensorScope()) {
+            var net = new Net(42);
+            Ops.crossEntropy(net.forward(Ops.narrow(images(0), 0, 0, 8)), Ops.narrow(labels(0), 0, 0, 8))
+                    .backward();
+            expected = gradients(net);
+        }
+        long[] from = {0, 5, 8};
+        long[] count = {5, 3, 0};
+        List<double[]> ranks = Ranks.run(3, double[].class, group -> {
+            var net = new Net(42);
+            try (var ddp = new DistributedDataParallel(group, net.parameters, List.of(), 1024, false)) {
+                for (int step = 0; step < 2; step++) {
+                    net.parameters.forEach(parameter -> parameter.grad(null));
+                    int rank = group.rank();
+                    if (count[rank] == 0) {
+                        assertThat(ddp.weightedBackward(null, 0)).isEqualTo(8);
+                    } else {
+                        Tensor mine = Ops.narrow(images(0), 0, from[rank], count[rank]);
+                        Tensor logits = ddp.forward(() -> net.forward(mine));
+                        Tensor loss = Ops.crossEntropy(logits, Ops.narrow(labels(0), 0, from[rank], count[rank]));
+                        assertThat(ddp.weightedBackward(loss, count[rank])).isEqualTo(8);
+                    }
+                }
+                double[] gradients = gradients(net);
+                net.parameters.forEach(parameter -> parameter.grad(null));
+                assertThat(ddp.weightedBackward(null, 0)).as("all have run out").isZero();
+                assertThat(gradients(net)).containsOnly(0);
+                assertThatThrownBy(() -> ddp.weightedBackward(null, 1)).isInstanceOf(InvalidArgumentException.class);
+                return gradients;
+            }
+        });
+        for (double[] gradients : ranks) {
+            assertThat(gradients).hasSameSizeAs(expected);
+            for (int i = 0; i < expected.length; i++) {
+                assertThat(gradients[i]).isCloseTo(expected[i], org.assertj.core.api.Assertions.within(1e-6));
+            }
+        }
+    }
+
+    private static double[] gradients(Net net) {
+        return net.parameters.stream()
+                .flatMapToDouble(
+                        parameter -> java.util.Arrays.stream(parameter.grad().toDoubles()))
+                .toArray();
+    }
+
     @Test
     void startAndBroadcastGiveAllRanksRankZerosValues() throws Exception {
         Ranks.run(2, Boolean.class, group -> {

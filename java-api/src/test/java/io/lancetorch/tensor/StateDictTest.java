@@ -12,6 +12,7 @@ import io.lancetorch.error.StorageException;
 import io.lancetorch.error.UnsupportedException;
 import io.lancetorch.testing.Python;
 import io.lancetorch.testing.TestData;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -284,6 +285,19 @@ class StateDictTest {
                     .isInstanceOf(CorruptDataException.class)
                     .hasMessageContaining("cut.pt");
         }
+    }
+
+    @Test
+    void flippedBitInATensorsBytesIsFoundAndItsRecordNamed() throws Exception {
+        Path file = folder.resolve("state.pt");
+        StateDict.save(file, Map.of("marked", Tensor.of(new long[] {0x5ca1ab1e5ca1ab1eL, 1, 2})));
+        byte[] bytes = Files.readAllBytes(file);
+        int at = new String(bytes, StandardCharsets.ISO_8859_1).indexOf("\u001e\u00ab\u00a1\\");
+        bytes[at + 9] ^= 4;
+        Files.write(file, bytes);
+        assertThatThrownBy(() -> StateDict.load(file))
+                .isInstanceOf(CorruptDataException.class)
+                .hasMessageContainingAll("state.pt", "record data/0", "checksum");
     }
 
     @ParameterizedTest

@@ -473,6 +473,24 @@ public class torch_h extends torch_h$shared {
     public static int LT_VALUE_DEFAULT() {
         return LT_VALUE_DEFAULT;
     }
+    private static final int LT_VALUE_LIST = (int)12L;
+    /**
+     * {@snippet lang=c :
+     * #define LT_VALUE_LIST 12
+     * }
+     */
+    public static int LT_VALUE_LIST() {
+        return LT_VALUE_LIST;
+    }
+    private static final int LT_VALUE_DICT = (int)13L;
+    /**
+     * {@snippet lang=c :
+     * #define LT_VALUE_DICT 13
+     * }
+     */
+    public static int LT_VALUE_DICT() {
+        return LT_VALUE_DICT;
+    }
     private static final int LT_REDUCE_SUM = (int)0L;
     /**
      * {@snippet lang=c :
@@ -1697,70 +1715,6 @@ public class torch_h extends torch_h$shared {
         }
     }
 
-    private static class lt_state_dict_write {
-        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
-            torch_h.C_INT,
-            torch_h.C_POINTER,
-            torch_h.C_POINTER,
-            torch_h.C_POINTER,
-            torch_h.C_LONG,
-            torch_h.C_POINTER
-        );
-
-        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_state_dict_write");
-
-        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
-    }
-
-    /**
-     * Function descriptor for:
-     * {@snippet lang=c :
-     * lt_status lt_state_dict_write(const char *path, const char *const *names, lt_tensor *const *tensors, int64_t count, lt_error *err)
-     * }
-     */
-    public static FunctionDescriptor lt_state_dict_write$descriptor() {
-        return lt_state_dict_write.DESC;
-    }
-
-    /**
-     * Downcall method handle for:
-     * {@snippet lang=c :
-     * lt_status lt_state_dict_write(const char *path, const char *const *names, lt_tensor *const *tensors, int64_t count, lt_error *err)
-     * }
-     */
-    public static MethodHandle lt_state_dict_write$handle() {
-        return lt_state_dict_write.HANDLE;
-    }
-
-    /**
-     * Address for:
-     * {@snippet lang=c :
-     * lt_status lt_state_dict_write(const char *path, const char *const *names, lt_tensor *const *tensors, int64_t count, lt_error *err)
-     * }
-     */
-    public static MemorySegment lt_state_dict_write$address() {
-        return lt_state_dict_write.ADDR;
-    }
-
-    /**
-     * {@snippet lang=c :
-     * lt_status lt_state_dict_write(const char *path, const char *const *names, lt_tensor *const *tensors, int64_t count, lt_error *err)
-     * }
-     */
-    public static int lt_state_dict_write(MemorySegment path, MemorySegment names, MemorySegment tensors, long count, MemorySegment err) {
-        var mh$ = lt_state_dict_write.HANDLE;
-        try {
-            if (TRACE_DOWNCALLS) {
-                traceDowncall("lt_state_dict_write", path, names, tensors, count, err);
-            }
-            return (int)mh$.invokeExact(path, names, tensors, count, err);
-        } catch (Error | RuntimeException ex) {
-           throw ex;
-        } catch (Throwable ex$) {
-           throw new AssertionError("should not reach here", ex$);
-        }
-    }
-
     private static class lt_op_find {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             torch_h.C_INT,
@@ -2002,6 +1956,69 @@ public class torch_h extends torch_h$shared {
                 traceDowncall("lt_value_free", value);
             }
             mh$.invokeExact(value);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_pickle_write {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_LONG,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_pickle_write");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_pickle_write(const char *path, const lt_value *values, int64_t count, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_pickle_write$descriptor() {
+        return lt_pickle_write.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_pickle_write(const char *path, const lt_value *values, int64_t count, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_pickle_write$handle() {
+        return lt_pickle_write.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_pickle_write(const char *path, const lt_value *values, int64_t count, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_pickle_write$address() {
+        return lt_pickle_write.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_pickle_write(const char *path, const lt_value *values, int64_t count, lt_error *err)
+     * }
+     */
+    public static int lt_pickle_write(MemorySegment path, MemorySegment values, long count, MemorySegment err) {
+        var mh$ = lt_pickle_write.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_pickle_write", path, values, count, err);
+            }
+            return (int)mh$.invokeExact(path, values, count, err);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -2882,6 +2899,201 @@ public class torch_h extends torch_h$shared {
         }
     }
 
+    private static class lt_optimizer_option {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_optimizer_option");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_option(const lt_optimizer *optimizer, const char *name, double *value, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_optimizer_option$descriptor() {
+        return lt_optimizer_option.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_option(const lt_optimizer *optimizer, const char *name, double *value, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_optimizer_option$handle() {
+        return lt_optimizer_option.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_option(const lt_optimizer *optimizer, const char *name, double *value, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_optimizer_option$address() {
+        return lt_optimizer_option.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_option(const lt_optimizer *optimizer, const char *name, double *value, lt_error *err)
+     * }
+     */
+    public static int lt_optimizer_option(MemorySegment optimizer, MemorySegment name, MemorySegment value, MemorySegment err) {
+        var mh$ = lt_optimizer_option.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_optimizer_option", optimizer, name, value, err);
+            }
+            return (int)mh$.invokeExact(optimizer, name, value, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_optimizer_state {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_LONG,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_optimizer_state");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_state(const lt_optimizer *optimizer, int64_t parameter, const char *name, lt_tensor **value, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_optimizer_state$descriptor() {
+        return lt_optimizer_state.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_state(const lt_optimizer *optimizer, int64_t parameter, const char *name, lt_tensor **value, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_optimizer_state$handle() {
+        return lt_optimizer_state.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_state(const lt_optimizer *optimizer, int64_t parameter, const char *name, lt_tensor **value, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_optimizer_state$address() {
+        return lt_optimizer_state.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_state(const lt_optimizer *optimizer, int64_t parameter, const char *name, lt_tensor **value, lt_error *err)
+     * }
+     */
+    public static int lt_optimizer_state(MemorySegment optimizer, long parameter, MemorySegment name, MemorySegment value, MemorySegment err) {
+        var mh$ = lt_optimizer_state.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_optimizer_state", optimizer, parameter, name, value, err);
+            }
+            return (int)mh$.invokeExact(optimizer, parameter, name, value, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_optimizer_load {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_LONG,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_LONG,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_optimizer_load");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_load(lt_optimizer *optimizer, const char *const *options, const double *option_values, int64_t option_count, const int64_t *parameters, const char *const *names, lt_tensor *const *values, int64_t count, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_optimizer_load$descriptor() {
+        return lt_optimizer_load.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_load(lt_optimizer *optimizer, const char *const *options, const double *option_values, int64_t option_count, const int64_t *parameters, const char *const *names, lt_tensor *const *values, int64_t count, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_optimizer_load$handle() {
+        return lt_optimizer_load.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_load(lt_optimizer *optimizer, const char *const *options, const double *option_values, int64_t option_count, const int64_t *parameters, const char *const *names, lt_tensor *const *values, int64_t count, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_optimizer_load$address() {
+        return lt_optimizer_load.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_load(lt_optimizer *optimizer, const char *const *options, const double *option_values, int64_t option_count, const int64_t *parameters, const char *const *names, lt_tensor *const *values, int64_t count, lt_error *err)
+     * }
+     */
+    public static int lt_optimizer_load(MemorySegment optimizer, MemorySegment options, MemorySegment option_values, long option_count, MemorySegment parameters, MemorySegment names, MemorySegment values, long count, MemorySegment err) {
+        var mh$ = lt_optimizer_load.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_optimizer_load", optimizer, options, option_values, option_count, parameters, names, values, count, err);
+            }
+            return (int)mh$.invokeExact(optimizer, options, option_values, option_count, parameters, names, values, count, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class lt_optimizer_release {
         public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             torch_h.C_POINTER
@@ -2934,6 +3146,130 @@ public class torch_h extends torch_h$shared {
                 traceDowncall("lt_optimizer_release", optimizer);
             }
             mh$.invokeExact(optimizer);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_random_state {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            lt_device.layout(),
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_random_state");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_random_state(lt_device device, lt_tensor **state, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_random_state$descriptor() {
+        return lt_random_state.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_random_state(lt_device device, lt_tensor **state, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_random_state$handle() {
+        return lt_random_state.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_random_state(lt_device device, lt_tensor **state, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_random_state$address() {
+        return lt_random_state.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_random_state(lt_device device, lt_tensor **state, lt_error *err)
+     * }
+     */
+    public static int lt_random_state(MemorySegment device, MemorySegment state, MemorySegment err) {
+        var mh$ = lt_random_state.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_random_state", device, state, err);
+            }
+            return (int)mh$.invokeExact(device, state, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_random_set_state {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            lt_device.layout(),
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_random_set_state");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_random_set_state(lt_device device, const lt_tensor *state, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_random_set_state$descriptor() {
+        return lt_random_set_state.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_random_set_state(lt_device device, const lt_tensor *state, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_random_set_state$handle() {
+        return lt_random_set_state.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_random_set_state(lt_device device, const lt_tensor *state, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_random_set_state$address() {
+        return lt_random_set_state.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_random_set_state(lt_device device, const lt_tensor *state, lt_error *err)
+     * }
+     */
+    public static int lt_random_set_state(MemorySegment device, MemorySegment state, MemorySegment err) {
+        var mh$ = lt_random_set_state.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_random_set_state", device, state, err);
+            }
+            return (int)mh$.invokeExact(device, state, err);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -4609,6 +4945,67 @@ public class torch_h extends torch_h$shared {
                 traceDowncall("lt_process_group_size", group);
             }
             return (int)mh$.invokeExact(group);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_process_group_abort {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_process_group_abort");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_process_group_abort(lt_process_group *group, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_process_group_abort$descriptor() {
+        return lt_process_group_abort.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_process_group_abort(lt_process_group *group, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_process_group_abort$handle() {
+        return lt_process_group_abort.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_process_group_abort(lt_process_group *group, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_process_group_abort$address() {
+        return lt_process_group_abort.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_process_group_abort(lt_process_group *group, lt_error *err)
+     * }
+     */
+    public static int lt_process_group_abort(MemorySegment group, MemorySegment err) {
+        var mh$ = lt_process_group_abort.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_process_group_abort", group, err);
+            }
+            return (int)mh$.invokeExact(group, err);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

@@ -10,12 +10,20 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.BiConsumer;
+import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
@@ -28,8 +36,8 @@ import net.razorvine.pickle.Unpickler;
  * Reads the zip file of a pickle and its tensors' bytes that {@code torch.save} writes. The pickle may name nothing but the
  * constructors of {@link #GLOBALS}, so a file can do no more than make tensors.
  */
-final class StateDictReader {
-    private static final long MAX_PICKLE_BYTES = 256L << 20;
+final class TorchFileReader {
+    private static final int MAX_PICKLE_BYTES = 256 << 20;
 
     private static final Op AS_STRIDED = Op.lazy("aten::as_strided", "");
 
@@ -39,16 +47,23 @@ final class StateDictReader {
     private final ZipFile zip;
     private final String root;
     private final Map<String, Tensor> storages = new HashMap<>();
+    private final Set<Tensor> given = new LinkedHashSet<>();
+    private final Map<Object, Object> containers = new IdentityHashMap<>();
 
-    private StateDictReader(Path path, ZipFile zip, String root) {
+    private TorchFileReader(Path path, ZipFile zip) {
         this.path = path;
         this.zip = zip;
-        this.root = root;
+        String pickle = zip.stream()
+                .map(ZipEntry::getName)
+                .filter(name -> name.endsWith("/data.pkl"))
+                .findFirst()
+                .orElseThrow(() -> new CorruptDataException(path + " has no data.pkl: it is no file of torch.save"));
+        root = pickle.substring(0, pickle.length() - "data.pkl".length());
     }
 
     private static Map<String, Object> globals() {
         Map<String, Object> globals = new HashMap<>();
-        globals.put("collections OrderedDict", (IObjectConstructor) StateDictReader::orderedDict);
+        globals.put("collections OrderedDict", (IObjectConstructor) TorchFileReader::orderedDict);
         globals.put("torch FloatStorage", DType.FLOAT32);
         globals.put("torch DoubleStorage", DType.FLOAT64);
         globals.put("torch HalfStorage", DType.FLOAT16);
@@ -59,81 +74,163 @@ final class StateDictReader {
         globals.put("torch CharStorage", DType.INT8);
         globals.put("torch ByteStorage", DType.UINT8);
         globals.put("torch BoolStorage", DType.BOOL);
-        globals.put("torch._utils _rebuild_tensor_v2", (IObjectConstructor) StateDictReader::rebuildTensor);
+        globals.put("torch._utils _rebuild_tensor_v2", (IObjectConstructor) TorchFileReader::rebuildTensor);
         globals.put("torch._utils _rebuild_parameter", (IObjectConstructor) arguments -> arguments[0]);
         return globals;
     }
 
-    static Map<String, Tensor> read(Path path) {
+    /** The value of a file, with its tensors in the current scope. */
+    static Object read(Path path) {
+        return read(path, reader -> reader.plain(reader.root(), "the value", 0));
+    }
+
+    /** A dict that holds nothing but tensors. */
+    static Map<String, Tensor> readTensors(Path path) {
+        return read(path, reader -> reader.tensors(reader.root()));
+    }
+
+    @FunctionalInterface
+    private interface Body<T> {
+        T of(TorchFileReader reader) throws IOException;
+    }
+
+    private static <T> T read(Path path, Body<T> body) {
         if (!Files.isRegularFile(path)) {
             throw new NotFoundException("no file " + path);
         }
-        Map<String, Tensor> result;
         try (var scope = new TensorScope();
                 ZipFile zip = new ZipFile(path.toFile())) {
-            ZipEntry pickle = zip.stream()
-                    .filter(entry -> entry.getName().endsWith("/data.pkl"))
-                    .findFirst()
-                    .orElseThrow(
-                            () -> new CorruptDataException(path + " has no data.pkl: it is no file of torch.save"));
-            String root = pickle.getName().substring(0, pickle.getName().length() - "data.pkl".length());
-            var reader = new StateDictReader(path, zip, root);
-            reader.requireLittleEndian();
-            result = reader.tensors(reader.unpickle(pickle));
-            result.replaceAll((_, tensor) -> scope.moveToOuter(tensor));
+            var reader = new TorchFileReader(path, zip);
+            T result = body.of(reader);
+            reader.given.forEach(scope::moveToOuter);
+            return result;
         } catch (InvalidArgumentException e) {
             throw new CorruptDataException(path + " describes a tensor that cannot be: " + e.getMessage());
         } catch (LanceTorchException e) {
             throw e;
         } catch (ZipException e) {
             throw new CorruptDataException(path + " is no whole zip file, as torch.save writes it: " + e.getMessage());
+        } catch (NoSuchFileException e) {
+            throw new NotFoundException("no file " + path);
         } catch (IOException e) {
             throw new StorageException("cannot read " + path + ": " + e.getMessage(), e);
         } catch (RuntimeException | OutOfMemoryError | StackOverflowError e) {
             // The unpickler meets damaged bytes with whatever exception its own code runs into.
-            throw new CorruptDataException(path + " has a data.pkl that is no state dict: " + e);
+            throw new CorruptDataException(path + " has a data.pkl that is no value of torch.save: " + e);
         }
-        return result;
     }
 
-    private void requireLittleEndian() throws IOException {
-        ZipEntry entry = zip.getEntry(root + "byteorder");
-        if (entry != null) {
-            try (InputStream stream = zip.getInputStream(entry)) {
-                String order = new String(stream.readNBytes(16), java.nio.charset.StandardCharsets.US_ASCII);
-                if (!order.equals("little")) {
-                    throw new UnsupportedException(path + " was written in byte order " + order);
-                }
+    private Object root() throws IOException {
+        ZipEntry order = zip.getEntry(root + "byteorder");
+        if (order != null) {
+            String text = new String(bytes(order, 16), StandardCharsets.US_ASCII);
+            if (!text.equals("little")) {
+                throw new UnsupportedException(path + " was written in byte order " + text);
             }
         }
+        ZipEntry pickle = zip.getEntry(root + "data.pkl");
+        return new AllowListUnpickler(this).load(new ByteArrayInputStream(bytes(pickle, MAX_PICKLE_BYTES)));
     }
 
-    private Object unpickle(ZipEntry entry) throws IOException {
-        if (entry.getSize() > MAX_PICKLE_BYTES) {
-            throw new CorruptDataException(path + " has a data.pkl of " + entry.getSize() + " bytes");
+    private byte[] bytes(ZipEntry entry, int most) throws IOException {
+        if (entry.getSize() > most) {
+            throw new CorruptDataException(path + ": record " + name(entry) + " has " + entry.getSize() + " bytes");
         }
         byte[] bytes;
         try (InputStream stream = zip.getInputStream(entry)) {
-            bytes = stream.readNBytes((int) MAX_PICKLE_BYTES);
+            bytes = stream.readNBytes(most);
         }
-        return new AllowListUnpickler(this).load(new ByteArrayInputStream(bytes));
+        var checksum = new CRC32();
+        checksum.update(bytes);
+        requireChecksum(entry, checksum);
+        return bytes;
     }
 
-    private Map<String, Tensor> tensors(Object root) {
-        if (!(root instanceof Map<?, ?> map)) {
+    private String name(ZipEntry entry) {
+        return entry.getName().substring(root.length());
+    }
+
+    private void requireChecksum(ZipEntry entry, CRC32 checksum) {
+        // Python writes 0 after torch.serialization.set_crc32_options(False).
+        if (entry.getCrc() > 0 && entry.getCrc() != checksum.getValue()) {
+            throw new CorruptDataException(path + ": record " + name(entry) + " is damaged: its checksum is "
+                    + Long.toHexString(checksum.getValue()) + ", and " + Long.toHexString(entry.getCrc())
+                    + " was written");
+        }
+    }
+
+    private Map<String, Tensor> tensors(Object raw) {
+        if (!(raw instanceof Map<?, ?> map)) {
             throw new CorruptDataException(path + " holds no dict of tensors, but "
-                    + (root == null ? "None" : root.getClass().getSimpleName()));
+                    + (raw == null ? "None" : raw.getClass().getSimpleName()));
         }
         Map<String, Tensor> tensors = new LinkedHashMap<>();
         map.forEach((name, value) -> {
             if (!(name instanceof String key) || !(value instanceof Tensor tensor)) {
-                throw new UnsupportedException(
-                        path + " holds more than tensors by name, at " + name + ": save model.state_dict() alone");
+                throw new UnsupportedException(path + " holds more than tensors by name, at " + name
+                        + ": save model.state_dict() alone, or read it with TorchFile.load");
             }
-            // Two names may share one tensor; each gets a handle, so that each can be closed.
-            tensors.put(key, tensors.containsValue(tensor) ? tensor.share() : tensor);
+            tensors.put(key, give(tensor));
         });
         return tensors;
+    }
+
+    /** Two places may have one tensor; each gets a handle, so that each can be closed. */
+    private Tensor give(Tensor tensor) {
+        Tensor given = this.given.contains(tensor) ? tensor.share() : tensor;
+        this.given.add(given);
+        return given;
+    }
+
+    /** What the unpickler made, in the classes that TorchFile promises. */
+    private Object plain(Object raw, String where, int depth) {
+        return switch (raw) {
+            case null -> null;
+            case Boolean flag -> flag;
+            case Integer number -> number.longValue();
+            case Long number -> number;
+            case Double number -> number;
+            case String text -> text;
+            case Tensor tensor -> give(tensor);
+            case List<?> list ->
+                container(list, new ArrayList<>(), where, depth, (result, below) -> {
+                    for (Object element : list) {
+                        result.add(plain(element, below + "[" + result.size() + "]", depth + 1));
+                    }
+                });
+            case Object[] tuple ->
+                container(tuple, new ArrayList<>(), where, depth, (result, below) -> {
+                    for (Object element : tuple) {
+                        result.add(plain(element, below + "[" + result.size() + "]", depth + 1));
+                    }
+                });
+            case Map<?, ?> map ->
+                container(
+                        map,
+                        new LinkedHashMap<>(),
+                        where,
+                        depth,
+                        (result, below) -> map.forEach((key, element) -> result.put(
+                                plain(key, below, depth + 1), plain(element, below + "." + key, depth + 1))));
+            default ->
+                throw new UnsupportedException(path + " has, at " + where + ", a "
+                        + raw.getClass().getSimpleName() + ", which is no plain value");
+        };
+    }
+
+    /** One that is in the file at several places is one in the result too, or a small file could become a huge one. */
+    @SuppressWarnings("unchecked")
+    private <T> T container(Object raw, T result, String where, int depth, BiConsumer<T, String> fill) {
+        if (depth == TorchFile.DEEPEST) {
+            throw new UnsupportedException(path + " is more than " + TorchFile.DEEPEST + " levels deep, at " + where);
+        }
+        Object known = containers.get(raw);
+        if (known != null) {
+            return (T) known;
+        }
+        containers.put(raw, result);
+        fill.accept(result, depth == 0 ? "it" : where);
+        return result;
     }
 
     private static Object orderedDict(Object[] arguments) {
@@ -141,10 +238,18 @@ final class StateDictReader {
         if (arguments.length > 0) {
             for (Object pair : (List<?>) arguments[0]) {
                 Object[] entry = (Object[]) pair;
-                map.put(entry[0], entry[1]);
+                put(map, entry[0], entry[1], "the file");
             }
         }
         return map;
+    }
+
+    /** No list may be a key: the hash of one that holds itself never ends. */
+    private static void put(Map<Object, Object> map, Object key, Object value, Object file) {
+        if (!(key instanceof String || key instanceof Number || key instanceof Boolean)) {
+            throw new UnsupportedException(file + " has a dict with a key that is no string and no number");
+        }
+        map.put(key, value);
     }
 
     private static Object rebuildTensor(Object[] arguments) {
@@ -181,16 +286,19 @@ final class StateDictReader {
         }
         Tensor tensor = Tensor.empty(dtype, count);
         try (InputStream stream = zip.getInputStream(entry)) {
+            var checksum = new CRC32();
             byte[] buffer = new byte[1 << 16];
             MemorySegment target = tensor.data();
             long at = 0;
             for (int read; (read = stream.read(buffer)) > 0; at += read) {
+                checksum.update(buffer, 0, read);
                 MemorySegment.copy(buffer, 0, target, java.lang.foreign.ValueLayout.JAVA_BYTE, at, read);
             }
             if (at != target.byteSize()) {
                 throw new CorruptDataException(
                         path + ": record data/" + key + " ends after " + at + " bytes of " + target.byteSize());
             }
+            requireChecksum(entry, checksum);
         } catch (IOException e) {
             throw new CorruptDataException(path + ": record data/" + key + " cannot be read: " + e.getMessage());
         }
@@ -200,9 +308,9 @@ final class StateDictReader {
 
     /** An unpickler that knows the allow-list alone, ignores attributes, and finds storages in the zip file. */
     private static final class AllowListUnpickler extends Unpickler {
-        private final StateDictReader reader;
+        private final TorchFileReader reader;
 
-        AllowListUnpickler(StateDictReader reader) {
+        AllowListUnpickler(TorchFileReader reader) {
             this.reader = reader;
         }
 
@@ -229,15 +337,27 @@ final class StateDictReader {
                     @SuppressWarnings("unchecked")
                     Map<Object, Object> map = (Map<Object, Object>) stack.peek();
                     for (int i = 0; i < items.size(); i += 2) {
-                        map.put(items.get(i), items.get(i + 1));
+                        put(map, items.get(i), items.get(i + 1), reader.path);
                     }
+                    return NO_RETURN_VALUE;
+                }
+                case Opcodes.SETITEM -> {
+                    Object value = stack.pop();
+                    Object key = stack.pop();
+                    @SuppressWarnings("unchecked")
+                    Map<Object, Object> map = (Map<Object, Object>) stack.peek();
+                    put(map, key, value, reader.path);
                     return NO_RETURN_VALUE;
                 }
                 case Opcodes.BUILD -> {
                     stack.pop();
                     return NO_RETURN_VALUE;
                 }
-                case Opcodes.INST,
+                case Opcodes.DICT,
+                        Opcodes.EMPTY_SET,
+                        Opcodes.ADDITEMS,
+                        Opcodes.FROZENSET,
+                        Opcodes.INST,
                         Opcodes.OBJ,
                         Opcodes.EXT1,
                         Opcodes.EXT2,
@@ -245,7 +365,7 @@ final class StateDictReader {
                         Opcodes.NEWOBJ,
                         Opcodes.NEWOBJ_EX ->
                     throw new UnsupportedException(reader.path + " makes an object by pickle opcode " + opcode
-                            + ", which no state dict needs");
+                            + ", which no tensor and no plain value needs");
                 default -> {
                     return super.dispatch(opcode);
                 }
@@ -256,7 +376,7 @@ final class StateDictReader {
             Object global = GLOBALS.get(module + " " + name);
             if (global == null) {
                 throw new UnsupportedException(reader.path + " names " + module + "." + name
-                        + ", which has no place in a state dict; save model.state_dict() alone");
+                        + ", which is no part of a tensor; save model.state_dict() and plain values alone");
             }
             stack.add(global);
         }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// torch.save's file of a dict name -> tensor: a zip archive with data.pkl, which names the tensors, and one record for
-// the bytes of each storage. libtorch's Pickler writes it such that Python's weights_only=True takes it, if it does not
-// tag the types of containers (torch::pickle_save does).
+// torch.save's file: a zip archive with data.pkl, which holds the value and names its tensors, and one record for the
+// bytes of each storage. libtorch's Pickler writes it such that Python's weights_only=True takes it, if it does not tag
+// the types of containers (torch::pickle_save does).
 #include <ATen/core/Dict.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
+#include <ATen/core/jit_type.h>
 #include <ATen/ops/empty.h>
 #include <caffe2/serialize/inline_container.h>
 #include <fcntl.h>
@@ -17,7 +18,6 @@
 #include <cstring>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "handle.h"
 
@@ -156,37 +156,117 @@ class Written final {
   std::unordered_map<const void*, Storage> storages_;
 };
 
+// The value that an array in pre-order describes.
+class Description final {
+ public:
+  Description(const lt_value* values, int64_t count) : values_(values), count_(count) {}
+
+  c10::IValue whole() {
+    c10::IValue value = next("the value", 0);
+    if (at_ < count_) {
+      fail(LT_INVALID_ARGUMENT,
+           "of " + std::to_string(count_) + " values, the first " + std::to_string(at_) + " describe all there is");
+    }
+    return value;
+  }
+
+ private:
+  // The Pickler, and those who read what it wrote, go down by recursion.
+  static constexpr int kDeepest = 64;
+
+  c10::IValue next(const std::string& path, int depth) {
+    if (at_ == count_) {
+      fail(LT_INVALID_ARGUMENT, "the values end before " + path);
+    }
+    const lt_value& value = values_[at_++];
+    switch (value.tag) {
+      case LT_VALUE_NONE:
+        return {};
+      case LT_VALUE_TENSOR:
+        require_pointer(value.as.tensor, path.c_str());
+        return written_.of(retained(value.as.tensor), path);
+      case LT_VALUE_INT:
+        return value.as.integer;
+      case LT_VALUE_DOUBLE:
+        return value.as.real;
+      case LT_VALUE_BOOL:
+        return value.as.integer != 0;
+      case LT_VALUE_STRING:
+        return text(value, path);
+      case LT_VALUE_LIST: {
+        require_length(value, path, depth);
+        c10::impl::GenericList list(c10::AnyType::get());
+        for (int32_t i = 0; i < value.length; i++) {
+          list.push_back(next(path + "[" + std::to_string(i) + "]", depth + 1));
+        }
+        return list;
+      }
+      case LT_VALUE_DICT: {
+        require_length(value, path, depth);
+        c10::impl::GenericDict dict(c10::AnyType::get(), c10::AnyType::get());
+        for (int32_t i = 0; i < value.length; i++) {
+          auto [key, name] = next_key(path);
+          std::string below = depth == 0 ? name : path + "." + name;
+          if (dict.contains(key)) {
+            fail(LT_INVALID_ARGUMENT, "\"" + below + "\" is there twice");
+          }
+          dict.insert(key, next(below, depth + 1));
+        }
+        return dict;
+      }
+      default:
+        fail(LT_INVALID_ARGUMENT, path + " has tag " + std::to_string(value.tag) + ", which no file has a place for");
+    }
+  }
+
+  std::pair<c10::IValue, std::string> next_key(const std::string& path) {
+    if (at_ == count_) {
+      fail(LT_INVALID_ARGUMENT, "the values end before a key of " + path);
+    }
+    const lt_value& key = values_[at_++];
+    if (key.tag == LT_VALUE_INT) {
+      return {key.as.integer, std::to_string(key.as.integer)};
+    }
+    require(key.tag == LT_VALUE_STRING, path + " has a key that is no string and no int");
+    std::string name = text(key, "a name in " + path);
+    return {name, name};
+  }
+
+  static std::string text(const lt_value& value, const std::string& path) {
+    require(value.length >= 0, path + " has a negative length");
+    require(value.length == 0 || value.as.string != nullptr, path + " is NULL");
+    std::string text(value.length == 0 ? "" : value.as.string, static_cast<size_t>(value.length));
+    require(is_utf8(text), path + " is not UTF-8");
+    return text;
+  }
+
+  static void require_length(const lt_value& value, const std::string& path, int depth) {
+    require(value.length >= 0, path + " has a negative length");
+    require(depth < kDeepest, path + " is more than " + std::to_string(kDeepest) + " levels deep");
+  }
+
+  const lt_value* values_;
+  int64_t count_;
+  int64_t at_ = 0;
+  Written written_;
+};
+
 }  // namespace
 
-lt_status lt_state_dict_write(const char* path, const char* const* names, lt_tensor* const* tensors, int64_t count,
-                              lt_error* err) {
-  return guard(err, "lt_state_dict_write", [&] {
+lt_status lt_pickle_write(const char* path, const lt_value* values, int64_t count, lt_error* err) {
+  return guard(err, "lt_pickle_write", [&] {
     require_pointer(path, "path");
     require(path[0] != '\0', "path is empty");
-    require(count >= 0, "count is negative");
-    if (count > 0) {
-      require_pointer(names, "names");
-    }
-    std::vector<at::Tensor> held = retained_all(tensors, count, "tensors");
-    std::unordered_set<std::string_view> seen;
-    Written written;
-    c10::Dict<std::string, at::Tensor> dict;
-    dict.reserve(count);
-    for (int64_t i = 0; i < count; i++) {
-      require_pointer(names[i], "a name");
-      std::string name(names[i]);
-      require(is_utf8(name), "a name is not UTF-8");
-      if (!seen.insert(names[i]).second) {
-        fail(LT_INVALID_ARGUMENT, "\"" + name + "\" is there twice");
-      }
-      dict.insert(name, written.of(held[i], name));
-    }
+    require_pointer(values, "values");
+    require(count > 0, "there is no value");
+    Description description(values, count);
+    c10::IValue value = description.whole();
 
     std::string pickle;
     torch::jit::Pickler pickler([&](const char* bytes, size_t size) { pickle.append(bytes, size); }, nullptr, nullptr,
                                 nullptr, nullptr, /*tag_aggregates=*/false);
     pickler.protocol();
-    pickler.pushIValue(dict);
+    pickler.pushIValue(value);
     pickler.stop();
 
     NewFile file(path);
