@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares lt_image_decode with Pillow on a folder of photos and on made-up files of every kind.
+"""Compares lt_image_decode with Pillow and torchvision on a folder of photos and on made-up files of every kind.
 
-    pip install pillow numpy
+    pip install pillow numpy torchvision
     python native/tests/lance_pillow_check.py path/to/liblancetorch_lance.so path/to/photos [count]
 
-Not part of the build: it shows that the default transform is Pillow's (decode, convert("RGB"), antialiased bilinear resize).
+Not part of the build: it shows that the default transform is Pillow's (decode, convert("RGB"), antialiased bilinear resize),
+that the center crop is torchvision's Resize and CenterCrop, and that a random crop is distributed as its RandomResizedCrop.
 """
 import ctypes as c
 import io
@@ -13,6 +14,7 @@ import sys
 
 import numpy as np
 from PIL import Image, ImageOps
+from torchvision import transforms
 
 
 class Error(c.Structure):
@@ -27,24 +29,32 @@ class Array(c.Structure):
 
 class Options(c.Structure):
     _fields_ = [("height", c.c_int32), ("width", c.c_int32), ("dtype", c.c_int32), ("apply_orientation", c.c_int32),
-                ("max_pixels", c.c_int64)]
+                ("max_pixels", c.c_int64), ("geometry", c.c_int32), ("resize_shorter", c.c_int32),
+                ("scale_min", c.c_double), ("scale_max", c.c_double), ("ratio_min", c.c_double), ("ratio_max", c.c_double),
+                ("flip_probability", c.c_double), ("seed", c.c_uint64), ("normalize", c.c_int32), ("mean", c.c_float * 3),
+                ("deviation", c.c_float * 3), ("fast", c.c_int32)]
 
 
 lance = c.CDLL(sys.argv[1])
 HEIGHT, WIDTH = 224, 200
 
 
-def decode(file, height=HEIGHT, width=WIDTH, orientation=0):
-    offsets = (c.c_int32 * 2)(0, len(file))
-    data = c.create_string_buffer(file, max(len(file), 1))
+def decode(file, height=HEIGHT, width=WIDTH, orientation=0, count=1, **options):
+    """The image, or where count is above 1 that many of it, each with its position as its key."""
+    offsets = (c.c_int32 * (count + 1))(*range(0, len(file) * (count + 1), max(len(file), 1)))
+    data = c.create_string_buffer(file * count, max(len(file) * count, 1))
     buffers = (c.c_void_p * 3)(None, c.addressof(offsets), c.addressof(data))
-    array = Array(length=1, n_buffers=3, buffers=buffers, release=1)
-    options = Options(height, width, 0, orientation, 0)
-    pixels = np.zeros((height, width, 3), np.uint8)
+    array = Array(length=count, n_buffers=3, buffers=buffers, release=1)
+    options = Options(height=height, width=width, apply_orientation=orientation, **options)
+    floats = options.dtype == 1
+    pixels = np.zeros((count, height, width, 3), np.float32 if floats else np.uint8)
+    keys = (c.c_uint64 * count)(*range(count))
     err = Error()
-    code = lance.lt_image_decode(c.byref(array), b"z", c.c_int64(0), c.c_int64(1), c.byref(options),
+    code = lance.lt_image_decode(c.byref(array), b"z", c.c_int64(0), c.c_int64(count), c.byref(options), keys, None,
                                  pixels.ctypes.data_as(c.c_void_p), c.c_int64(pixels.nbytes), c.byref(err))
-    return pixels if code == 0 else f"{code}: {err.message.decode()}"
+    if code != 0:
+        return f"{code}: {err.message.decode()}"
+    return pixels[0] if count == 1 else pixels
 
 
 def pillow(file, height=HEIGHT, width=WIDTH, orientation=0):
@@ -79,6 +89,45 @@ results = [r for p in paths if (r := compare(p.name, p.read_bytes()))]
 results = np.array(results)
 print(f"{len(results)} photos: largest difference {results[:, 0].max():.0f} of 255, mean {results[:, 1].mean():.4f}, "
       f"photos with any difference above 1: {(results[:, 0] > 1).sum()}")
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+evaluation = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor(),
+                                 transforms.Normalize(MEAN, DEVIATION)])
+middle = dict(height=224, width=224, geometry=1, resize_shorter=256)
+small = dict(height=96, width=96, geometry=1, resize_shorter=110)
+largest, above, fast_means = 0.0, 0, []
+for p in paths:
+    file = p.read_bytes()
+    ours = decode(file, **middle, dtype=1, normalize=1, mean=(c.c_float * 3)(*MEAN), deviation=(c.c_float * 3)(*DEVIATION))
+    if isinstance(ours, str):
+        continue
+    theirs = evaluation(Image.open(io.BytesIO(file)).convert("RGB")).permute(1, 2, 0).numpy()
+    # in levels of 255, the normalisation undone
+    difference = np.abs(ours - theirs) * np.array(DEVIATION) * 255
+    largest, above = max(largest, difference.max()), above + (difference.max() > 1.01)
+    fast_means.append(np.abs(decode(file, **small, fast=1).astype(int) - decode(file, **small).astype(int)).mean())
+print(f"Resize(256), CenterCrop(224), Normalize: largest difference {largest:.2f} levels of 255, photos above 1: {above}; "
+      f"fast, to 96 px: mean difference {np.mean(fast_means):.2f}, at most {np.max(fast_means):.2f}")
+
+# A picture whose pixels tell where they are, so that the parts can be read off: red is x, green is y.
+ys, xs = np.mgrid[0:192, 0:256]
+ramp = Image.fromarray(np.stack([xs, ys, 0 * xs], axis=2).astype(np.uint8))
+random = dict(geometry=2, scale_min=0.08, scale_max=1, ratio_min=3 / 4, ratio_max=4 / 3, seed=1)
+count = 4000
+ours = decode(saved(ramp, "PNG"), 32, 32, count=count, **random)
+crop = transforms.RandomResizedCrop(32, interpolation=transforms.InterpolationMode.BILINEAR, antialias=True)
+theirs = np.stack([np.asarray(crop(ramp)) for _ in range(count)])
+for name, pixels in ("ours", ours), ("torchvision", theirs):
+    pixels = pixels.astype(float)
+    width = (pixels[:, 16, -1, 0] - pixels[:, 16, 0, 0]) * 32 / 31
+    height = (pixels[:, -1, 16, 1] - pixels[:, 0, 16, 1]) * 32 / 31
+    figures = {"area": width * height / (256 * 192), "log ratio": np.log(width / height),
+               "left": pixels[:, 16, 0, 0], "top": pixels[:, 0, 16, 1]}
+    print(f"random crops, {name:12}" + "; ".join(f"{k}: mean {v.mean():.3f}, deviation {v.std():.3f}, quartiles "
+          f"{np.quantile(v, 0.25):.3f} {np.quantile(v, 0.75):.3f}" for k, v in figures.items()))
+for file in (saved(ramp, "PNG"), saved(ramp, "JPEG", quality=95)):
+    plain, mirrored = decode(file, 32, 32), decode(file, 32, 32, flip_probability=1)
+    print(f"mirrored: {'as it should be' if (plain[:, ::-1] == mirrored).all() else 'WRONG'}")
 
 photo = Image.open(paths[0]).convert("RGB").resize((317, 211))
 alpha = photo.convert("RGBA")

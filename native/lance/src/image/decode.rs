@@ -11,16 +11,16 @@ use turbojpeg::raw;
 
 use super::geometry::{Frame, View};
 use super::jpeg::{Decoder, Header, inks_to_rgb};
-use super::options::Options;
-use super::orientation::{jpeg_orientation, turn_image};
-use super::pixels::{resize, to_floats};
+use super::options::{Floats, Options};
+use super::orientation::{jpeg_orientation, turned_rows};
+use super::pixels::{pack, resize, to_floats};
 use super::png::decode_png;
 use crate::error::{Code, Failure, Result};
 
 /// Where an image goes.
 pub enum Target<'a> {
     Bytes(&'a mut [u8]),
-    Floats(&'a mut [f32]),
+    Floats(&'a mut [f32], Floats),
 }
 
 impl Target<'_> {
@@ -28,10 +28,13 @@ impl Target<'_> {
     pub fn clear(&mut self) {
         match self {
             Self::Bytes(bytes) => bytes.fill(0),
-            Self::Floats(floats) => floats.fill(0.0),
+            Self::Floats(floats, _) => floats.fill(0.0),
         }
     }
 }
+
+/// The bytes of a pixel until it is written: red, green, blue, and one that makes decoding and resizing simpler for both.
+pub const PIXEL: usize = 4;
 
 /// What a thread keeps from image to image.
 #[derive(Default)]
@@ -40,10 +43,12 @@ pub struct Scratch {
     resizer: Resizer,
     /// The image as it was decoded.
     decoded: Vec<u8>,
-    /// Four inks, before they are colours.
-    inks: Vec<u8>,
+    /// The pixels of a PNG, as it has them.
+    png: Vec<u8>,
     resized: Vec<u8>,
-    turned: Vec<u8>,
+    /// One row, turned, and the same without the fourth bytes.
+    row: Vec<[u8; PIXEL]>,
+    packed: Vec<u8>,
 }
 
 /// Calls `body` with the calling thread's scratch memory.
@@ -73,14 +78,14 @@ impl Scratch {
                     encoded,
                     options.max_pixels,
                     &mut self.decoded,
-                    &mut self.inks,
+                    &mut self.png,
                 )?;
                 let turn = if options.orient { turn } else { 1 };
                 (Frame::whole(size, 1), View::new(options, size, turn, key))
             }
         };
         self.finish(&frame, &view, options, target)?;
-        for buffer in [&mut self.decoded, &mut self.inks] {
+        for buffer in [&mut self.decoded, &mut self.png] {
             if buffer.capacity() > KEPT {
                 *buffer = Vec::new();
             }
@@ -96,28 +101,24 @@ impl Scratch {
         options: &Options,
         target: &mut Target,
     ) -> Result<()> {
-        let decoded = &self.decoded[..frame.rect.width * frame.rect.height * 3];
-        if let Target::Bytes(bytes) = target
-            && view.turn == 1
-        {
-            return resize(&mut self.resizer, decoded, frame, view, bytes);
-        }
-        self.resized.resize(options.values(), 0);
-        resize(&mut self.resizer, decoded, frame, view, &mut self.resized)?;
-        match target {
-            Target::Bytes(bytes) => turn_image(&self.resized, view.to, view.turn, bytes),
-            Target::Floats(floats) => {
-                let mut image = &self.resized;
-                if view.turn != 1 {
-                    self.turned.resize(options.values(), 0);
-                    turn_image(image, view.to, view.turn, &mut self.turned);
-                    image = &self.turned;
-                }
-                if let Some(how) = &options.floats {
-                    to_floats(image, floats, how);
+        let decoded = &self.decoded[..frame.rect.width * frame.rect.height * PIXEL];
+        let size = options.height * options.width * PIXEL;
+        grow(&mut self.resized, size);
+        let resized = &mut self.resized[..size];
+        resize(&mut self.resizer, decoded, frame, view, resized)?;
+        let width = options.width * 3;
+        grow(&mut self.packed, width);
+        let packed = &mut self.packed[..width];
+        turned_rows(resized, view.to, view.turn, &mut self.row, |y, row| {
+            let at = y * width..(y + 1) * width;
+            match target {
+                Target::Bytes(bytes) => pack(row, &mut bytes[at]),
+                Target::Floats(floats, how) => {
+                    pack(row, packed);
+                    to_floats(packed, &mut floats[at], how);
                 }
             }
-        }
+        });
         Ok(())
     }
 
@@ -156,15 +157,13 @@ impl Scratch {
     fn decode_frame(&mut self, encoded: &[u8], header: &Header, frame: &Frame) -> Result<()> {
         let decoder = decoder(&mut self.jpeg)?;
         let pixels = frame.rect.width * frame.rect.height;
-        grow(&mut self.decoded, pixels * 3);
-        let rgb = &mut self.decoded[..pixels * 3];
+        grow(&mut self.decoded, pixels * PIXEL);
+        let decoded = &mut self.decoded[..pixels * PIXEL];
         if !header.inks {
-            return decoder.decode(encoded, frame, rgb, raw::TJPF_TJPF_RGB);
+            return decoder.decode(encoded, frame, decoded, raw::TJPF_TJPF_RGBX);
         }
-        grow(&mut self.inks, pixels * 4);
-        let inks = &mut self.inks[..pixels * 4];
-        decoder.decode(encoded, frame, inks, raw::TJPF_TJPF_CMYK)?;
-        inks_to_rgb(inks, rgb);
+        decoder.decode(encoded, frame, decoded, raw::TJPF_TJPF_CMYK)?;
+        inks_to_rgb(decoded);
         Ok(())
     }
 }

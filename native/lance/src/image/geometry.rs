@@ -532,13 +532,15 @@ mod tests {
     #[test]
     fn a_part_of_an_upright_image_is_found_in_the_stored_one() {
         // by turning single pixels
-        use super::super::orientation::turn_image;
+        use super::super::orientation::turned_rows;
         let stored = (7, 5);
-        let image: Vec<u8> = (0..35).flat_map(|i| [i, 0, 0]).collect();
+        let image: Vec<u8> = (0..35).flat_map(|i| [i, 0, 0, 0]).collect();
         for turn in 1..=8 {
             let upright = exchanged(turn, stored);
-            let mut turned = vec![0; 35 * 3];
-            turn_image(&image, stored, turn, &mut turned);
+            let mut turned = Vec::new();
+            turned_rows(&image, stored, turn, &mut Vec::new(), |_, row| {
+                turned.extend_from_slice(row.as_flattened());
+            });
             for (left, top, width, height) in [(0, 0, 2, 3), (1, 2, 3, 2), (2, 1, 3, 4)] {
                 let part = Rect {
                     left,
@@ -551,7 +553,7 @@ mod tests {
                     let mut values = Vec::new();
                     for y in part.top..part.top + part.height {
                         for x in part.left..part.left + part.width {
-                            values.push(pixels[(y * width + x) * 3]);
+                            values.push(pixels[(y * width + x) * 4]);
                         }
                     }
                     values.sort_unstable();

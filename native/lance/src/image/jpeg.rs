@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 
 use turbojpeg::raw;
 
-use super::decode::corrupt;
+use super::decode::{PIXEL, corrupt};
 use super::geometry::{Frame, Rect};
 use crate::error::{Code, Failure, Result};
 
@@ -131,7 +131,7 @@ impl Decoder {
         })
     }
 
-    /// Decodes `frame`, densely.
+    /// Decodes `frame`, densely, in a format of four bytes a pixel.
     pub fn decode(
         &mut self,
         encoded: &[u8],
@@ -195,8 +195,7 @@ impl Decoder {
         format: raw::TJPF,
         stop: c_int,
     ) -> Result<Option<String>> {
-        let channels = if format == raw::TJPF_TJPF_CMYK { 4 } else { 3 };
-        let pitch = frame.rect.width * channels;
+        let pitch = frame.rect.width * PIXEL;
         assert!(pixels.len() >= pitch * frame.rect.height);
         let turbo = &mut self.0;
         turbo.set(raw::TJPARAM_TJPARAM_STOPONWARNING, stop)?;
@@ -287,19 +286,15 @@ fn has_end(encoded: &[u8]) -> bool {
     ended
 }
 
-/// Pillow's conversion, which takes the inks of every CMYK JPEG for inverted, as Adobe writes them.
-pub fn inks_to_rgb(inks: &[u8], rgb: &mut [u8]) {
-    for ([c, m, y, k], rgb) in inks
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .zip(rgb.as_chunks_mut::<3>().0)
-    {
+/// Turns four inks in place into red, green, blue and nothing. Pillow's conversion, which takes the inks of every CMYK JPEG
+/// for inverted, as Adobe writes them.
+pub fn inks_to_rgb(pixels: &mut [u8]) {
+    for [c, m, y, k] in pixels.as_chunks_mut::<PIXEL>().0 {
         let light = u32::from(*k);
-        for (to, ink) in rgb.iter_mut().zip([c, m, y]) {
-            let product = u32::from(255 - ink) * light + 128;
+        for ink in [c, m, y] {
+            let product = u32::from(255 - *ink) * light + 128;
             let dark = ((product >> 8) + product) >> 8;
-            *to = (light - dark.min(light)) as u8;
+            *ink = (light - dark.min(light)) as u8;
         }
     }
 }
@@ -426,8 +421,8 @@ mod tests {
                 for denominator in [1, 2, 4, 8] {
                     let whole = Frame::whole(size, denominator);
                     let (width, height) = (whole.rect.width, whole.rect.height);
-                    let mut all = vec![0; width * height * 3];
-                    let format = raw::TJPF_TJPF_RGB;
+                    let mut all = vec![0; width * height * PIXEL];
+                    let format = raw::TJPF_TJPF_RGBX;
                     decoder.decode(&file, &whole, &mut all, format).unwrap();
                     for _ in 0..60 {
                         let (left, top) = (below(width), below(height));
@@ -439,7 +434,7 @@ mod tests {
                         };
                         let frame = header.frame(needed, denominator);
                         parts += usize::from(!frame.is_whole());
-                        let mut pixels = vec![0; frame.rect.width * frame.rect.height * 3];
+                        let mut pixels = vec![0; frame.rect.width * frame.rect.height * PIXEL];
                         decoder.decode(&file, &frame, &mut pixels, format).unwrap();
                         let inside = Rect {
                             left: left - frame.rect.left,
@@ -447,7 +442,8 @@ mod tests {
                             ..needed
                         };
                         assert!(
-                            cut(&pixels, frame.rect.width, inside) == cut(&all, width, needed),
+                            cut::<PIXEL>(&pixels, frame.rect.width, inside)
+                                == cut::<PIXEL>(&all, width, needed),
                             "{subsampling} {progressive} {restart} {size:?} {needed:?} {frame:?}"
                         );
                     }

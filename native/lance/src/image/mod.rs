@@ -87,9 +87,9 @@ pub unsafe extern "C" fn lt_image_decode(
                 let row = images.first + i;
                 // SAFETY: `pixels` has `bytes` bytes, so `count` images of `size` values; checked and aligned above.
                 let mut target = unsafe {
-                    if floats {
+                    if let Some(how) = options.floats {
                         let start = pixels.cast::<f32>().add(i * size);
-                        Target::Floats(std::slice::from_raw_parts_mut(start, size))
+                        Target::Floats(std::slice::from_raw_parts_mut(start, size), how)
                     } else {
                         let start = pixels.cast::<u8>().add(i * size);
                         Target::Bytes(std::slice::from_raw_parts_mut(start, size))
@@ -347,7 +347,7 @@ mod tests {
                 width: to.0,
                 height: to.1,
             };
-            let expected = cut(&resized, grid.0, part);
+            let expected = cut::<3>(&resized, grid.0, part);
             for image in [&file, &whole] {
                 let pixels = decode(image, &middle).unwrap();
                 assert!(largest_difference(&pixels, &expected) <= 1, "{size:?}");
@@ -372,7 +372,7 @@ mod tests {
         assert_eq!(jpegs, pngs);
         for (key, pixels) in jpegs.chunks(48 * 48 * 3).enumerate() {
             let part = geometry::View::new(&checked, (300, 200), 1, key as u64).part;
-            let alone = rgb_png(&cut(&upright, 300, part), (part.width, part.height));
+            let alone = rgb_png(&cut::<3>(&upright, 300, part), (part.width, part.height));
             let expected = decode(&alone, &super::testing::options(48, 48)).unwrap();
             assert_eq!(pixels, expected, "{part:?}");
         }

@@ -33,10 +33,14 @@ pub struct Floats {
     pub normal: Option<Normal>,
 }
 
+/// As many pixels as fill whole registers, in values.
+pub const BLOCK: usize = 24;
+
+/// What to subtract from, and by what to divide, each value of a block.
 #[derive(Clone, Copy, Debug)]
 pub struct Normal {
-    pub mean: [f32; 3],
-    pub deviation: [f32; 3],
+    pub mean: [f32; BLOCK],
+    pub deviation: [f32; BLOCK],
 }
 
 impl Floats {
@@ -60,8 +64,8 @@ impl Floats {
         }
         Ok(Self {
             normal: Some(Normal {
-                mean: options.mean,
-                deviation: options.deviation,
+                mean: std::array::from_fn(|i| options.mean[i % 3]),
+                deviation: std::array::from_fn(|i| options.deviation[i % 3]),
             }),
         })
     }

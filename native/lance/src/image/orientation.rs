@@ -2,6 +2,7 @@
 
 //! How an image is turned: the EXIF orientation, found and applied.
 
+use super::decode::PIXEL;
 use super::geometry::exchanged;
 
 /// The orientation in a JPEG's EXIF block, 1 (as it is) where there is none.
@@ -85,30 +86,36 @@ pub fn mirrored(turn: u8) -> u8 {
     ((turn - 1) ^ 1) + 1
 }
 
-/// Writes an image of `size` to `to`, turned as the EXIF orientation says.
-pub fn turn_image(from: &[u8], (width, height): (usize, usize), turn: u8, to: &mut [u8]) {
-    let from = from.as_chunks::<3>().0;
-    let to = to.as_chunks_mut::<3>().0;
-    if turn == 1 {
-        to.copy_from_slice(&from[..to.len()]);
-        return;
-    }
+/// Calls `each` with the rows, from the top, of an image of `size` turned as the EXIF orientation says; `row` is scratch.
+pub fn turned_rows(
+    image: &[u8],
+    (width, height): (usize, usize),
+    turn: u8,
+    row: &mut Vec<[u8; PIXEL]>,
+    mut each: impl FnMut(usize, &[[u8; PIXEL]]),
+) {
+    let pixels = image.as_chunks::<PIXEL>().0;
     let (to_width, to_height) = exchanged(turn, (width, height));
     let (right, bottom) = (width - 1, height - 1);
     for y in 0..to_height {
-        for x in 0..to_width {
-            // Which pixel of the stored image is seen at (x, y).
-            let (column, row) = match turn {
-                2 => (right - x, y),
-                3 => (right - x, bottom - y),
-                4 => (x, bottom - y),
-                5 => (y, x),
-                6 => (y, bottom - x),
-                7 => (right - y, bottom - x),
-                _ => (right - y, x),
-            };
-            to[y * to_width + x] = from[row * width + column];
+        // The pixel of the stored image that is seen at the row's start, and how far it is to each next one.
+        let (start, step) = match turn {
+            2 => (y * width + right, -1),
+            3 => ((bottom - y) * width + right, -1),
+            4 => ((bottom - y) * width, 1),
+            5 => (y, width as isize),
+            6 => (bottom * width + y, -(width as isize)),
+            7 => (bottom * width + right - y, -(width as isize)),
+            8 => (right - y, width as isize),
+            _ => (y * width, 1),
+        };
+        if step == 1 {
+            each(y, &pixels[start..start + to_width]);
+            continue;
         }
+        row.clear();
+        row.extend((0..to_width as isize).map(|x| pixels[start.wrapping_add_signed(x * step)]));
+        each(y, row);
     }
 }
 

@@ -2,14 +2,16 @@
 
 //! Pixels of one size to pixels of another, and to floats.
 
-use fast_image_resize::images::{CroppedImage, Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x4;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
-use super::geometry::{Frame, Source, View};
-use super::options::Floats;
+use super::decode::PIXEL;
+use super::geometry::{Frame, Rect, Source, View};
+use super::options::{BLOCK, Floats, Normal};
 use crate::error::{Failure, Result};
 
-/// Resizes an RGB image, or the part of it where `view` looks, by Pillow's antialiased bilinear filter.
+/// Resizes an image of four bytes a pixel, for which the resizer is fastest, or the part of it where `view` looks, by Pillow's antialiased bilinear filter.
 pub fn resize(
     resizer: &mut Resizer,
     from: &[u8],
@@ -18,59 +20,79 @@ pub fn resize(
     to: &mut [u8],
 ) -> Result<()> {
     let failed = |e: &dyn std::fmt::Display| Failure::internal(format!("resizing: {e}"));
-    let (width, height) = (frame.rect.width as u32, frame.rect.height as u32);
-    let from = ImageRef::new(width, height, from, PixelType::U8x3).map_err(|e| failed(&e))?;
-    let mut to = Image::from_slice_u8(view.to.0 as u32, view.to.1 as u32, to, PixelType::U8x3)
-        .map_err(|e| failed(&e))?;
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
         .use_alpha(false);
-    match view.source(frame) {
-        Source::Cut(part) if (part.width, part.height) == (frame.rect.width, frame.rect.height) => {
-            resizer.resize(&from, &mut to, &options)
-        }
-        Source::Cut(part) => {
-            let [left, top, width, height] =
-                [part.left, part.top, part.width, part.height].map(|v| v as u32);
-            let from =
-                CroppedImage::new(&from, left, top, width, height).map_err(|e| failed(&e))?;
-            resizer.resize(&from, &mut to, &options)
-        }
-        Source::Box(left, top, width, height) => {
-            resizer.resize(&from, &mut to, &options.crop(left, top, width, height))
-        }
-    }
-    .map_err(|e| failed(&e))
+    let whole = Rect {
+        left: 0,
+        top: 0,
+        ..frame.rect
+    };
+    let (part, options) = match view.source(frame) {
+        Source::Cut(part) => (part, options),
+        Source::Box(left, top, width, height) => (whole, options.crop(left, top, width, height)),
+    };
+    let [width, height] = [whole.width, whole.height].map(|v| v as u32);
+    let from = TypedImageRef::<U8x4>::from_buffer(width, height, from).map_err(|e| failed(&e))?;
+    let [left, top, width, height] =
+        [part.left, part.top, part.width, part.height].map(|v| v as u32);
+    let from = TypedCroppedImage::new(from, left, top, width, height).map_err(|e| failed(&e))?;
+    let mut to = TypedImage::<U8x4>::from_buffer(view.to.0 as u32, view.to.1 as u32, to)
+        .map_err(|e| failed(&e))?;
+    resizer
+        .resize_typed(&from, &mut to, &options)
+        .map_err(|e| failed(&e))
 }
 
-/// i / 255 for every byte.
-static UNITS: [f32; 256] = {
-    let mut table = [0.0; 256];
-    let mut i = 0;
-    while i < 256 {
-        table[i] = i as f32 / 255.0;
-        i += 1;
+/// Writes the first three bytes of each pixel to `rgb`, densely.
+pub fn pack(pixels: &[[u8; PIXEL]], rgb: &mut [u8]) {
+    // Four pixels are three words, lowest byte first.
+    let (fours, rest) = pixels.as_chunks::<4>();
+    let (words, to_rest) = rgb.as_chunks_mut::<12>();
+    for (to, from) in words.iter_mut().zip(fours) {
+        let [a, b, c, d] = from.map(u32::from_le_bytes);
+        let words = [
+            (a & 0xff_ffff) | (b << 24),
+            ((b >> 8) & 0xffff) | (c << 16),
+            ((c >> 16) & 0xff) | (d << 8),
+        ];
+        to.copy_from_slice(words.map(u32::to_le_bytes).as_flattened());
     }
-    table
-};
+    for (to, [r, g, b, _]) in to_rest.as_chunks_mut::<3>().0.iter_mut().zip(rest) {
+        *to = [*r, *g, *b];
+    }
+}
 
+/// Turns bytes into floats: over 255, and perhaps less a mean and over a deviation.
 pub fn to_floats(bytes: &[u8], floats: &mut [f32], how: &Floats) {
-    match how.normal {
-        None => {
-            for (float, byte) in floats.iter_mut().zip(bytes) {
-                *float = UNITS[usize::from(*byte)];
-            }
+    let Some(Normal { mean, deviation }) = &how.normal else {
+        for (float, byte) in floats.iter_mut().zip(bytes) {
+            *float = unit(*byte);
         }
-        Some(normal) => {
-            let pixels = bytes.as_chunks::<3>().0;
-            for (floats, bytes) in floats.as_chunks_mut::<3>().0.iter_mut().zip(pixels) {
-                for c in 0..3 {
-                    floats[c] =
-                        (UNITS[usize::from(bytes[c])] - normal.mean[c]) / normal.deviation[c];
-                }
-            }
+        return;
+    };
+    let normal = |floats: &mut [f32], bytes: &[u8]| {
+        let values = floats.iter_mut().zip(bytes);
+        for ((float, byte), (mean, deviation)) in values.zip(mean.iter().zip(deviation)) {
+            *float = (unit(*byte) - mean) / deviation;
         }
+    };
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    let (to_blocks, to_rest) = floats.as_chunks_mut::<BLOCK>();
+    for (to, from) in to_blocks.iter_mut().zip(blocks) {
+        normal(to, from);
     }
+    normal(to_rest, rest);
+}
+
+/// byte / 255, rounded once as a division would be, without one.
+#[inline]
+fn unit(byte: u8) -> f32 {
+    // 1 / 255 to 16 bits, so that its product with a byte is exact, and what that lacks.
+    const UPPER: f32 = f32::from_bits((1.0f32 / 255.0).to_bits() & !0xff);
+    const LOWER: f32 = (1.0 / 255.0 - UPPER as f64) as f32;
+    let byte = f32::from(byte);
+    byte * UPPER + byte * LOWER
 }
 
 #[cfg(test)]
@@ -80,6 +102,13 @@ mod tests {
     use crate::abi::LtImageOptions;
     use crate::error::Code;
     use crate::testing::*;
+
+    #[test]
+    fn a_byte_is_divided_by_255_exactly() {
+        for byte in 0..=255u8 {
+            assert_eq!(super::unit(byte), f32::from(byte) / 255.0);
+        }
+    }
 
     #[test]
     fn floats_are_the_bytes_over_255() {

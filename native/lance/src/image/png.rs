@@ -4,15 +4,15 @@
 
 use std::io::Cursor;
 
-use super::decode::{check_pixels, corrupt, grow};
+use super::decode::{PIXEL, check_pixels, corrupt, grow};
 use super::orientation::exif_orientation;
 use crate::error::{Failure, Result};
 
-/// Decodes to `rgb` and answers width and height, and the orientation.
+/// Decodes to `rgbx`, four bytes a pixel of which the last means nothing, and answers width and height, and the orientation.
 pub fn decode_png(
     encoded: &[u8],
     max_pixels: u64,
-    rgb: &mut Vec<u8>,
+    rgbx: &mut Vec<u8>,
     scratch: &mut Vec<u8>,
 ) -> Result<((usize, usize), u8)> {
     let failed = |e: png::DecodingError| match e {
@@ -40,31 +40,23 @@ pub fn decode_png(
         .ok_or_else(|| corrupt("PNG: it is too large"))?;
     let (color, _) = reader.output_color_type();
     let pixels = width * height;
-    if color == png::ColorType::Rgb {
-        grow(rgb, size);
-        reader.next_frame(&mut rgb[..size]).map_err(failed)?;
+    if color == png::ColorType::Rgba {
+        grow(rgbx, size);
+        reader.next_frame(&mut rgbx[..size]).map_err(failed)?;
     } else {
         grow(scratch, size);
         reader.next_frame(&mut scratch[..size]).map_err(failed)?;
-        grow(rgb, pixels * 3);
-        let rgb = rgb[..pixels * 3].as_chunks_mut::<3>().0;
+        grow(rgbx, pixels * PIXEL);
+        let to = rgbx[..pixels * PIXEL].as_chunks_mut::<PIXEL>().0.iter_mut();
         let from = &scratch[..size];
         match color {
-            png::ColorType::Grayscale => {
-                rgb.iter_mut().zip(from).for_each(|(to, g)| *to = [*g; 3]);
-            }
-            png::ColorType::GrayscaleAlpha => {
-                let from = from.as_chunks::<2>().0;
-                rgb.iter_mut()
-                    .zip(from)
-                    .for_each(|(to, [g, _])| *to = [*g; 3]);
-            }
-            png::ColorType::Rgba => {
-                let from = from.as_chunks::<4>().0;
-                rgb.iter_mut()
-                    .zip(from)
-                    .for_each(|(to, [r, g, b, _])| *to = [*r, *g, *b]);
-            }
+            png::ColorType::Rgb => to
+                .zip(from.as_chunks::<3>().0)
+                .for_each(|(to, [r, g, b])| *to = [*r, *g, *b, 0]),
+            png::ColorType::Grayscale => to.zip(from).for_each(|(to, g)| *to = [*g; PIXEL]),
+            png::ColorType::GrayscaleAlpha => to
+                .zip(from.as_chunks::<2>().0)
+                .for_each(|(to, [g, _])| *to = [*g; PIXEL]),
             other => return Err(Failure::internal(format!("PNG: {other:?} after expansion"))),
         }
     }

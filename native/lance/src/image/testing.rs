@@ -224,10 +224,10 @@ pub fn rgb_png(rgb: &[u8], size: (usize, usize)) -> Vec<u8> {
     png_of(rgb, size, png::ColorType::Rgb, png::BitDepth::Eight, |_| {})
 }
 
-/// A part of an RGB image of `width`.
-pub fn cut(rgb: &[u8], width: usize, part: Rect) -> Vec<u8> {
+/// A part of an image of `width`, with N bytes a pixel.
+pub fn cut<const N: usize>(image: &[u8], width: usize, part: Rect) -> Vec<u8> {
     (part.top..part.top + part.height)
-        .flat_map(|y| &rgb[(y * width + part.left) * 3..][..part.width * 3])
+        .flat_map(|y| &image[(y * width + part.left) * N..][..part.width * N])
         .copied()
         .collect()
 }
