@@ -1,5 +1,7 @@
 package io.lancetorch.data;
 
+import static java.util.stream.Collectors.groupingBy;
+import static java.util.stream.Collectors.toList;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.lancetorch.distributed.ProcessGroup;
@@ -19,17 +21,21 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
+import java.util.TreeMap;
 import java.util.function.UnaryOperator;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Random worlds of real groups, whose ranks meet in every step: a rank with another number of steps would leave its peers
- * waiting. {@code -Dlancetorch.worlds=500} for more of them than the few of every build.
+ * Random worlds whose ranks, of a real group, meet in every step: a rank with another number of steps would leave its peers
+ * waiting, or meet them in another world's step. {@code -Dlancetorch.worlds=500} for more of them than the few of every build.
  */
 class RandomWorldsTest {
     private static final int WORLDS = Integer.getInteger("lancetorch.worlds", 30);
@@ -67,46 +73,85 @@ class RandomWorldsTest {
         return RowSelection.of(ranges);
     }
 
-    /** What a rank has seen. */
+    /** One world to be: what all ranks are told. */
+    private record World(
+            String name,
+            SamplerCase cell,
+            int ranks,
+            String uri,
+            RowSelection selection,
+            List<Fragment> all,
+            PlanRequest request,
+            UnaryOperator<DataLoader.Builder> style) {
+        DataLoader.Builder loader(LanceDataset dataset, ProcessGroup group) {
+            DataLoader.Builder builder = style.apply(DataLoader.of(dataset))
+                    .sampler(cell.sampler(request.fragments()))
+                    .batchSize(request.batchSize())
+                    .seed(request.seed())
+                    .group(group);
+            if (request.dropLast()) {
+                builder.dropLast();
+            }
+            return selection == null ? builder : builder.rows(selection);
+        }
+    }
+
+    private World world(int number) {
+        var random = new Random(number);
+        SamplerCase cell = CASES.get(Math.floorMod(number * 53, CASES.size()));
+        int ranks = 1 + random.nextInt(8);
+        int batch = 1 + random.nextInt(12);
+        boolean dropLast = random.nextInt(4) == 0;
+        try (LanceDataset dataset = write(number, random)) {
+            RowSelection selection = random.nextBoolean() ? someFragments(dataset, random) : null;
+            List<Fragment> visible = selection == null ? dataset.fragments() : selection.fragments();
+            var request = new PlanRequest(visible, ranks, 0, random.nextLong(), 0, batch, dropLast);
+            String name = "world " + number + ", " + cell + ", " + request;
+            return new World(
+                    name,
+                    cell,
+                    ranks,
+                    dataset.uri(),
+                    selection,
+                    dataset.fragments(),
+                    request,
+                    STYLES.get(number % STYLES.size()));
+        }
+    }
+
+    /** What a rank has seen of a world. */
     private record Seen(
             int steps, long agreed, Map<Long, Integer> valid, Map<Long, Integer> repeated, String refusal) {}
 
     @Test
     @Timeout(3600)
     void randomWorldsHaveEqualStepsAndAccountForEveryRow() throws InterruptedException {
-        Map<String, Integer> met = new HashMap<>();
-        for (int world = 0; world < WORLDS; world++) {
-            var random = new Random(world);
-            SamplerCase cell = CASES.get(Math.floorMod(world * 53, CASES.size()));
-            int ranks = 1 + random.nextInt(8);
-            int batch = 1 + random.nextInt(12);
-            boolean dropLast = random.nextInt(4) == 0;
-            var style = STYLES.get(world % 3);
-            try (LanceDataset dataset = write(world, random)) {
-                RowSelection selection = random.nextBoolean() ? someFragments(dataset, random) : null;
-                List<Fragment> visible = selection == null ? dataset.fragments() : selection.fragments();
-                Sampler sampler = cell.sampler(visible);
-                String name = "world " + world + ": " + ranks + " ranks, batches of " + batch + ", " + cell + ", "
-                        + visible + (dropLast ? ", dropping the last step" : "");
-                long seed = random.nextLong();
-                List<Object> outcomes = Ranks.outcomes(ranks, Duration.ofSeconds(60), group -> {
-                    DataLoader.Builder builder = style.apply(DataLoader.of(dataset))
-                            .sampler(sampler)
-                            .batchSize(batch)
-                            .seed(seed)
-                            .group(group);
-                    if (dropLast) {
-                        builder.dropLast();
+        Map<Integer, List<World>> bySize = IntStream.range(0, WORLDS)
+                .mapToObj(this::world)
+                .collect(groupingBy(World::ranks, TreeMap::new, toList()));
+        Set<Uneven> met = new HashSet<>();
+        for (Map.Entry<Integer, List<World>> size : bySize.entrySet()) {
+            List<World> worlds = size.getValue();
+            List<Object> outcomes = Ranks.outcomes(size.getKey(), Duration.ofSeconds(60), group -> {
+                List<Seen> seen = new ArrayList<>();
+                for (World world : worlds) {
+                    try (LanceDataset dataset = LanceDataset.open(world.uri)) {
+                        seen.add(read(world.loader(dataset, group), group));
                     }
-                    return read(selection == null ? builder : builder.rows(selection), group);
-                });
-                assertThat(outcomes).as(name).allMatch(Seen.class::isInstance);
-                List<Seen> seen = outcomes.stream().map(Seen.class::cast).toList();
-                check(name, cell, visible, dataset, new PlanRequest(visible, ranks, 0, seed, 0, batch, dropLast), seen);
-                met.merge(String.valueOf(cell.deal().uneven()), 1, Integer::sum);
+                }
+                return seen;
+            });
+            assertThat(outcomes).as("%d ranks", size.getKey()).allMatch(List.class::isInstance);
+            for (int i = 0; i < worlds.size(); i++) {
+                List<Seen> ranks = new ArrayList<>();
+                for (Object outcome : outcomes) {
+                    ranks.add((Seen) ((List<?>) outcome).get(i));
+                }
+                check(worlds.get(i), ranks);
+                met.add(worlds.get(i).cell.deal().uneven());
             }
         }
-        assertThat(met.keySet()).contains("PAD", "DROP", "JOIN", "REFUSE");
+        assertThat(met).contains(Uneven.values());
     }
 
     /** Goes through an epoch, in each step of which all ranks count their valid rows together. */
@@ -139,13 +184,9 @@ class RandomWorldsTest {
         return new Seen(steps, agreed, valid, repeated, null);
     }
 
-    private static void check(
-            String name,
-            SamplerCase cell,
-            List<Fragment> visible,
-            LanceDataset dataset,
-            PlanRequest request,
-            List<Seen> ranks) {
+    private static void check(World world, List<Seen> ranks) {
+        String name = world.name;
+        Uneven uneven = world.cell.deal().uneven();
         Seen first = ranks.getFirst();
         Map<Long, Integer> valid = new HashMap<>();
         Map<Long, Integer> repeated = new HashMap<>();
@@ -157,36 +198,34 @@ class RandomWorldsTest {
             rank.repeated.forEach((id, count) -> repeated.merge(id, count, Integer::sum));
         }
         if (first.refusal != null) {
-            assertThat(cell.deal().uneven()).as(first.refusal).isEqualTo(Uneven.REFUSE);
+            assertThat(uneven).as(first.refusal).isEqualTo(Uneven.REFUSE);
             return;
         }
-        assertThat(first.agreed)
+        assertThat(valid.values().stream().mapToLong(Integer::longValue).sum())
                 .as(name)
-                .isEqualTo(valid.values().stream().mapToLong(Integer::longValue).sum());
-        Map<Long, Integer> declared = declared(cell, visible, dataset, request);
-        int copies = cell.isAlone() ? request.worldSize() : 1;
-        boolean all = !request.dropLast() && cell.deal().uneven() != Uneven.DROP;
+                .isEqualTo(first.agreed);
+        Map<Long, Integer> declared = declared(world);
+        int copies = world.cell.isAlone() ? world.ranks : 1;
         valid.forEach((id, count) -> assertThat(count)
                 .as("%s: row %d", name, id)
                 .isLessThanOrEqualTo(copies * declared.getOrDefault(id, 0)));
-        if (all) {
+        if (!world.request.dropLast() && uneven != Uneven.DROP) {
             declared.forEach((id, count) -> assertThat(valid.getOrDefault(id, 0))
                     .as("%s: row %d", name, id)
                     .isEqualTo(copies * count));
         }
-        if (cell.deal().uneven() != Uneven.PAD && cell.deal().uneven() != Uneven.JOIN) {
+        if (uneven != Uneven.PAD && uneven != Uneven.JOIN) {
             assertThat(repeated).as(name).isEmpty();
         }
         assertThat(declared.keySet()).as(name).containsAll(repeated.keySet());
     }
 
     /** How often each id comes in the epoch that is dealt. */
-    private static Map<Long, Integer> declared(
-            SamplerCase cell, List<Fragment> visible, LanceDataset dataset, PlanRequest request) {
-        Map<Long, int[]> byFragment = cell.declared(request);
+    private static Map<Long, Integer> declared(World world) {
+        Map<Long, int[]> byFragment = world.cell.declared(world.request);
         Map<Long, Integer> declared = new HashMap<>();
         long start = 0;
-        for (Fragment fragment : dataset.fragments()) {
+        for (Fragment fragment : world.all) {
             int[] counts = byFragment.getOrDefault(fragment.id(), new int[0]);
             for (int row = 0; row < counts.length; row++) {
                 if (counts[row] > 0) {

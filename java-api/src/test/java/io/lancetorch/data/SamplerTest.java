@@ -25,7 +25,7 @@ import net.jqwik.api.constraints.Size;
 
 /** What holds for every sampler, whatever the fragments, the world and the batch: each try goes through all cases. */
 class SamplerTest {
-    private static final int TRIES = 60;
+    private static final int TRIES = 40;
     private static final List<SamplerCase> CASES = SamplerCase.all();
 
     /** Fragments of none, one, a few or many rows, in any mixture, with ids that are no positions. */
