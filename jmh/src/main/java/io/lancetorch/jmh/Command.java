@@ -9,19 +9,21 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Predicate;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /** Runs programs, whose standard error, or all output, goes to a log. */
 final class Command {
     private static final int LINES_TOLD = 12;
+    private static final Pattern ERROR = Pattern.compile("error|exception", Pattern.CASE_INSENSITIVE);
 
     /** A line of standard output, and the seconds from the start of the process until it came. */
     record Line(String text, double seconds) {}
 
     private Command() {}
 
-    /** Runs a program that prepares something; its output is the log. */
-    static void prepare(Path log, Path directory, Map<String, String> environment, List<String> command)
+    /** Runs a program to its end; its output is the log. */
+    static void logged(Path log, Path directory, Map<String, String> environment, List<String> command)
             throws IOException, InterruptedException, Unavailable {
         ProcessBuilder builder = builder(directory, environment, command).redirectErrorStream(true);
         end(start(builder.redirectOutput(log.toFile())), command, log);
@@ -97,16 +99,17 @@ final class Command {
         }
     }
 
-    /** The last lines of a log, of which the first that names an error says most. */
+    /** Of the last lines of a log, the first that speaks of an error, else the last one. */
     private static String reason(Path log) throws IOException {
         try (Stream<String> lines = Files.lines(log, StandardCharsets.ISO_8859_1)) {
-            List<String> told = lines.filter(line -> !line.isBlank()).toList();
+            List<String> told = lines.map(String::strip)
+                    .filter(line -> !line.isEmpty() && !line.startsWith("at "))
+                    .toList();
             List<String> last = told.subList(Math.max(0, told.size() - LINES_TOLD), told.size());
             return last.stream()
-                    .filter(line -> line.contains("rror"))
+                    .filter(line -> ERROR.matcher(line).find())
                     .findFirst()
                     .or(() -> last.reversed().stream().findFirst())
-                    .map(String::strip)
                     .orElse("it said nothing");
         }
     }

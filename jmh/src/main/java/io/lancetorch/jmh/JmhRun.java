@@ -101,8 +101,13 @@ record JmhRun(
         Path log = lab.log(name);
         Path json = lab.log(name + ".json");
         List<String> arguments = new ArrayList<>(List.of(
-                "^" + benchmark.replace(".", "\\.") + "\\." + method + "$", "-foe", "true", "-rf", "json", "-rff"));
-        arguments.addAll(List.of(json.toString(), "-o", log.toString()));
+                "^" + benchmark.replace(".", "\\.") + "\\." + method + "$",
+                "-foe",
+                "true",
+                "-rf",
+                "json",
+                "-rff",
+                json.toString()));
         if (!secondaries.isEmpty()) {
             arguments.addAll(List.of("-prof", "gc", "-prof", CpuProfiler.class.getName()));
         }
@@ -111,7 +116,7 @@ record JmhRun(
             arguments.addAll(List.of("-f", "1", "-wi", "1", "-w", "200ms", "-i", "1", "-r", "500ms"));
         }
         // The forks take over the flags of the JVM that starts them.
-        lab.lines(log, lab.javaCommand(classPath, jvmArguments, "org.openjdk.jmh.Main", arguments));
+        lab.logged(log, lab.javaCommand(classPath, jvmArguments, "org.openjdk.jmh.Main", arguments));
         return scores(new ObjectMapper().readTree(json.toFile()).get(0));
     }
 

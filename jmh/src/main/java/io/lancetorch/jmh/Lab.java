@@ -55,6 +55,11 @@ final class Lab {
         return Command.lines(log, settings.folder(), ENVIRONMENT, command);
     }
 
+    /** Runs a program to its end, whose output is the log. */
+    void logged(Path log, List<String> command) throws IOException, InterruptedException, Unavailable {
+        Command.logged(log, settings.folder(), ENVIRONMENT, command);
+    }
+
     /** Runs a program until it prints a line. */
     double secondsToFirstLine(Path log, List<String> command) throws IOException, InterruptedException, Unavailable {
         return Command.firstLine(log, settings.folder(), ENVIRONMENT, command).seconds();
@@ -109,7 +114,7 @@ final class Lab {
     private void buildPeers() throws IOException, InterruptedException, Unavailable {
         Path log = settings.folder().resolve("peers.log");
         System.err.println("  resolving and compiling jmh/peers (600 MB at the first time) ...");
-        Command.prepare(
+        Command.logged(
                 log,
                 settings.root(),
                 Map.of(
@@ -137,7 +142,7 @@ final class Lab {
             return;
         }
         System.err.println("  compiling the bare limits ...");
-        Command.prepare(
+        Command.logged(
                 settings.folder().resolve("limits.log"),
                 settings.root(),
                 Map.of(),

@@ -52,11 +52,11 @@ final class PythonEnvironment {
             with(Part.BASE);
         } else if (!Files.isExecutable(python)) {
             System.err.println("  making a Python environment at " + environment + " ...");
-            Command.prepare(log, logs, Map.of(), List.of("python3", "-m", "venv", environment.toString()));
+            Command.logged(log, logs, Map.of(), List.of("python3", "-m", "venv", environment.toString()));
         }
         installSystemPackages(part, log);
         System.err.println("  pip install -r " + part.requirements + " ...");
-        Command.prepare(
+        Command.logged(
                 log,
                 logs,
                 Map.of("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
@@ -80,10 +80,10 @@ final class PythonEnvironment {
         }
         System.err.println("  installing the system packages " + String.join(" ", missing) + " ...");
         Map<String, String> quietly = Map.of("DEBIAN_FRONTEND", "noninteractive");
-        Command.prepare(log, logs, quietly, List.of("apt-get", "update", "-qq"));
+        Command.logged(log, logs, quietly, List.of("apt-get", "update", "-qq"));
         List<String> install = new ArrayList<>(List.of("apt-get", "install", "-y", "-qq", "--no-install-recommends"));
         install.addAll(missing);
-        Command.prepare(log, logs, quietly, install);
+        Command.logged(log, logs, quietly, install);
     }
 
     private static boolean isInstalled(String debianPackage) throws IOException {

@@ -24,7 +24,7 @@ class PythonSourcesTest {
                     .forEach(command::add);
         }
         assertThat(command).hasSizeGreaterThan(5);
-        Command.prepare(folder.resolve("log"), folder, Map.of(), command);
+        Command.logged(folder.resolve("log"), folder, Map.of(), command);
     }
 
     @Test
