@@ -1,5 +1,6 @@
 package io.lancetorch.examples;
 
+import io.lancetorch.checkpoint.CheckpointDirectory;
 import io.lancetorch.data.BadRows;
 import io.lancetorch.distributed.RankEnvironment;
 import java.io.IOException;
@@ -141,6 +142,29 @@ final class TrainCommand implements Callable<Integer> {
     @Option(names = "--save", paramLabel = "FILE", description = "Write the trained model's .pt state dict here.")
     Path save;
 
+    @Option(
+            names = "--checkpoint",
+            paramLabel = "DIR",
+            description = "Keep checkpoints in this folder: after each epoch, and as --checkpoint-every says.")
+    Path checkpoint;
+
+    @Option(names = "--checkpoint-every", paramLabel = "STEPS", description = "Also save after so many steps.")
+    Integer checkpointEvery;
+
+    @Option(
+            names = "--keep",
+            paramLabel = "N",
+            defaultValue = "3",
+            description = "How many checkpoints are kept (default: ${DEFAULT-VALUE}).")
+    int keep;
+
+    @Option(
+            names = "--resume",
+            description =
+                    "Go on from the latest whole checkpoint, at the very next image; where there is none, start anew. The"
+                            + " optimizer's options are the checkpoint's.")
+    boolean resume;
+
     @Option(names = "--no-ddp", description = "One process, without averaging of gradients.")
     boolean noDdp;
 
@@ -198,6 +222,11 @@ final class TrainCommand implements Callable<Integer> {
         require(timeout >= 1, "--timeout must be 1 or more");
         require(imageSize >= 1, "--image-size must be 1 or more");
         require(learningRate >= 0, "--lr must be 0 or more");
+        require(keep >= 1, "--keep must be 1 or more");
+        require(checkpointEvery == null || checkpointEvery >= 1, "--checkpoint-every must be 1 or more");
+        require(
+                checkpoint != null || !resume && checkpointEvery == null,
+                "--resume and --checkpoint-every need --checkpoint, which names the folder");
         require(momentum >= 0, "--momentum must be 0 or more");
         require(decodeThreads == null || decodeThreads >= 1, "--decode-threads must be 1 or more");
         require(model.equals("resnet18") || model.equals("resnet50"), "--model must be resnet18 or resnet50");
@@ -212,6 +241,12 @@ final class TrainCommand implements Callable<Integer> {
                 "--val and --val-fraction exclude each other: one names a dataset, the other takes a part of it");
         if (validationFraction == null) {
             validationFraction = dataset == null && validation == null ? 0.2 : 0.0;
+        }
+        if (checkpoint != null
+                && !resume
+                && !CheckpointDirectory.of(checkpoint, keep).files().isEmpty()) {
+            throw new UserException("--checkpoint: " + checkpoint
+                    + " has checkpoints of another run; --resume goes on from the latest, or name another folder");
         }
         if (weights != null && !Files.isRegularFile(weights)) {
             throw new UserException("--weights: no file " + weights);
@@ -235,7 +270,7 @@ final class TrainCommand implements Callable<Integer> {
         if (dataset == null) {
             dataset = DefaultDataset.require();
         }
-        if (metrics != null) {
+        if (metrics != null && !resume) {
             Files.deleteIfExists(metrics);
         }
     }

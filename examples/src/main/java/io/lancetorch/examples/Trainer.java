@@ -52,6 +52,7 @@ final class Trainer implements AutoCloseable {
     private final Optimizer optimizer;
     private final DataLoader training;
     private final DataLoader validation;
+    private final RunCheckpoints checkpoints;
 
     /** {@code environment}: null for a world of one without a process group. */
     Trainer(TrainCommand options, RankEnvironment environment) {
@@ -85,6 +86,7 @@ final class Trainer implements AutoCloseable {
             ddp = group == null ? null : own(new DistributedDataParallel(group, model.parameters(), model.buffers()));
             optimizer =
                     own(Optimizer.sgd(model.parameters(), options.learningRate, options.momentum, options.weightDecay));
+            checkpoints = new RunCheckpoints(options, model, optimizer, training, group);
             if (rank == 0) {
                 System.out.printf(
                         Locale.ROOT,
@@ -126,6 +128,8 @@ final class Trainer implements AutoCloseable {
                 options.validationFraction.toString(),
                 "--epochs",
                 Integer.toString(options.epochs),
+                "--resume",
+                Boolean.toString(options.resume),
                 "steps of an epoch",
                 Integer.toString(training.steps()));
     }
@@ -240,7 +244,7 @@ final class Trainer implements AutoCloseable {
     }
 
     private void train() throws IOException {
-        for (int epoch = 0; epoch < options.epochs; epoch++) {
+        for (int epoch = checkpoints.resume(); epoch < options.epochs; epoch++) {
             EpochMetrics metrics = epoch(epoch);
             if (rank == 0) {
                 System.out.println(metrics.line(options.epochs));
@@ -248,6 +252,7 @@ final class Trainer implements AutoCloseable {
                     metrics.append(options.metrics);
                 }
             }
+            checkpoints.afterEpoch();
         }
         if (options.save != null && rank == 0) {
             StateDict.save(options.save, model.stateDict());
@@ -265,20 +270,22 @@ final class Trainer implements AutoCloseable {
         long start = System.nanoTime();
         double lossSum = 0;
         long seen = 0;
+        int done = 0;
         try (var progress = new Progress("epoch " + (epoch + 1), " steps", steps, rank == 0)) {
             for (Batch batch : training) {
                 if (group != null) {
-                    group.step((long) epoch * steps + batch.step());
+                    group.step(checkpoints.step());
                 }
                 double loss = step(batch);
                 lossSum += loss;
                 seen += batch.validRows();
-                progress.stepTo(batch.step() + 1);
+                progress.stepTo(++done);
                 progress.message(String.format(
                         Locale.ROOT,
                         "loss %.4f  %.1f images/s",
                         loss,
-                        worldSize * (batch.step() + 1.0) * batch.rows() / ((System.nanoTime() - start) / 1e9)));
+                        worldSize * (double) done * batch.rows() / ((System.nanoTime() - start) / 1e9)));
+                checkpoints.afterStep();
             }
         }
         if (training.stats().badRows() > before.badRows()) {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.lancetorch.checkpoint.CheckpointDirectory;
 import io.lancetorch.examples.CommandLineRun.Result;
 import io.lancetorch.lance.LanceDataset;
 import io.lancetorch.tensor.StateDict;
@@ -126,6 +127,51 @@ class TrainingTest {
             losses.add(metrics(file).getFirst().get("loss").asDouble());
         }
         assertThat(losses.get(0)).isEqualTo(losses.get(1));
+    }
+
+    @Test
+    void runThatIsResumedEndsWithTheSameModel() throws Exception {
+        Path all = folder.resolve("checkpoints");
+        Path whole = folder.resolve("whole.pt");
+        List<String> command =
+                List.of("train", dataset, "--epochs", "2", "--batch-size", "32", "--image-size", "32", "--checkpoint");
+        Result run = resumable(command, all, "--checkpoint-every", "2", "--keep", "100", "--save", whole.toString());
+        assertThat(run.status()).as(run.output()).isZero();
+        List<Path> files = CheckpointDirectory.of(all, 1).files();
+        assertThat(files).as("12 steps, saved after each two").hasSize(6);
+        for (int from : new int[] {1, 3, 4}) {
+            // As the folder was when a run ended after so many steps: within an epoch, and at its end.
+            Path some = Files.createDirectories(folder.resolve("checkpoints" + from));
+            Path file = files.get(from);
+            Files.copy(file, some.resolve(file.getFileName()));
+            Path metrics = folder.resolve("resumed" + from + ".jsonl");
+            Path end = folder.resolve("end" + from + ".pt");
+            Result resumed =
+                    resumable(command, some, "--resume", "--metrics", metrics.toString(), "--save", end.toString());
+            assertThat(resumed.status()).as(resumed.output()).isZero();
+            assertThat(resumed.output()).contains("going on from " + some.resolve(file.getFileName()));
+            assertThat(metrics(metrics)).hasSize(from == 4 ? 2 : 1);
+            try (var _ = new TensorScope()) {
+                Map<String, Tensor> expected = StateDict.load(whole);
+                Map<String, Tensor> model = StateDict.load(end);
+                expected.forEach((name, tensor) -> assertThat(model.get(name).toFloats())
+                        .as("%s, resumed from %s", name, file)
+                        .isEqualTo(tensor.toFloats()));
+            }
+        }
+        Result again = resumable(command, all);
+        assertThat(again.status()).isEqualTo(1);
+        assertThat(again.output()).contains("--resume").doesNotContain("\tat ");
+        Result nowhere = CommandLineRun.run("train", dataset, "--resume");
+        assertThat(nowhere.status()).isEqualTo(2);
+        assertThat(nowhere.output()).contains("--checkpoint");
+    }
+
+    private static Result resumable(List<String> command, Path checkpoints, String... more) throws Exception {
+        List<String> arguments = new ArrayList<>(command);
+        arguments.add(checkpoints.toString());
+        arguments.addAll(List.of(more));
+        return CommandLineRun.run(arguments.toArray(String[]::new));
     }
 
     @Test
