@@ -158,7 +158,9 @@ final class LocalLauncher {
     private String message(int rank) {
         try {
             var message = new ObjectMapper().readTree(errorFile(rank).toFile()).get("message");
-            return message.isTextual() ? message.asText() : message.get("message").asText();
+            return message.isTextual()
+                    ? message.asText()
+                    : message.get("message").asText();
         } catch (IOException | NullPointerException e) {
             return null; // it ended without a word, or is no program of ours
         }

@@ -86,7 +86,8 @@ class FailingRanksTest {
         Result result = CommandLineRun.run(Map.of(), launch(3, rank(1)));
         assertThat(result.status()).isEqualTo(1);
         assertThat(result.output())
-                .contains("lancetorch: rank 1 of 3 failed with status 1: java.lang.IllegalStateException: out of cheese")
+                .contains(
+                        "lancetorch: rank 1 of 3 failed with status 1: java.lang.IllegalStateException: out of cheese")
                 .containsPattern(
                         "barrier #\\d \\(step 3\\) on rank 0 of 3: rank 1 failed: java.lang.IllegalStateException: out")
                 .containsPattern("barrier #\\d \\(step 3\\) on rank 2 of 3: rank 1 failed: java.lang.Illegal");
@@ -98,8 +99,8 @@ class FailingRanksTest {
         assumeTrue(
                 python != null && !python.isEmpty(),
                 "skipped: set LANCETORCH_PYTHON to a python with torch to run its torchrun");
-        List<String> command = new ArrayList<>(
-                List.of(python, "-m", "torch.distributed.run", "--no-python", "--nproc-per-node", "2"));
+        List<String> command =
+                new ArrayList<>(List.of(python, "-m", "torch.distributed.run", "--no-python", "--nproc-per-node", "2"));
         command.addAll(rank(1));
         Result result = CommandLineRun.run(Map.of("GLOO_SOCKET_HOST", "127.0.0.1"), command);
         assertThat(result.status()).as(result.output()).isEqualTo(1);
@@ -127,8 +128,8 @@ class FailingRanksTest {
                     seen++;
                 }
             }
-            Thread.ofPlatform().daemon().start(() -> reader.lines().forEach(line -> output.append(line)
-                    .append('\n')));
+            Thread.ofPlatform().daemon().start(() -> reader.lines()
+                    .forEach(line -> output.append(line).append('\n')));
             return new Running(launcher, output, found);
         }
 
@@ -136,7 +137,9 @@ class FailingRanksTest {
             long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(10);
             for (long pid : ranks) {
                 while (ProcessHandle.of(pid).isPresent()) {
-                    assertThat(System.nanoTime()).as("rank with pid %d lives", pid).isLessThan(deadline);
+                    assertThat(System.nanoTime())
+                            .as("rank with pid %d lives", pid)
+                            .isLessThan(deadline);
                     Thread.sleep(20);
                 }
             }
@@ -174,8 +177,8 @@ class FailingRanksTest {
 
     @Test
     void errorFilesAreGoneAfterwards() throws Exception {
-        Result result = CommandLineRun.run(
-                Map.of("JAVA_TOOL_OPTIONS", "-Djava.io.tmpdir=" + folder), launch(2, rank(0)));
+        Result result =
+                CommandLineRun.run(Map.of("JAVA_TOOL_OPTIONS", "-Djava.io.tmpdir=" + folder), launch(2, rank(0)));
         assertThat(result.status()).isEqualTo(1);
         try (var left = Files.list(folder)) {
             assertThat(left.map(Path::toFile).map(File::getName))

@@ -288,10 +288,8 @@ public final class ProcessGroup implements AutoCloseable {
             return HealthChannel.failure(where(collective) + ": ", collective, found, failure);
         }
         return switch (failure) {
-            case DeadlineException _ ->
-                new DeadlineException(failure.getMessage(), failure, List.of(), collective);
-            case PeerFailedException _ ->
-                new PeerFailedException(failure.getMessage(), failure, List.of(), collective);
+            case DeadlineException _ -> new DeadlineException(failure.getMessage(), failure, List.of(), collective);
+            case PeerFailedException _ -> new PeerFailedException(failure.getMessage(), failure, List.of(), collective);
             default -> failure;
         };
     }

@@ -56,7 +56,11 @@ class FailureTest {
 
         private static void train(String what, int who, int when) throws Exception {
             long start = 0;
-            try (var group = ProcessGroup.fromEnvironment(RankEnvironment.read(), Duration.ofMinutes(2), Duration.ofMillis(DEADLINE_MILLIS), HealthCheck.DEFAULT);
+            try (var group = ProcessGroup.fromEnvironment(
+                            RankEnvironment.read(),
+                            Duration.ofMinutes(2),
+                            Duration.ofMillis(DEADLINE_MILLIS),
+                            HealthCheck.DEFAULT);
                     var _ = new TensorScope();
                     Tensor weight = Ops.ones(DType.FLOAT32, 1000, 300).requiresGrad(true);
                     Tensor bias = Ops.ones(DType.FLOAT32, 1000).requiresGrad(true);
