@@ -302,8 +302,8 @@ public final class CheckpointDirectory {
 
     private Latest find() {
         // A run that writes meanwhile removes the oldest, but never the only one, and a list of the folder may miss
-        // what changes
-        // as it is made: so another look finds more.
+        // what changes as
+        // it is made: so another look finds more.
         for (int look = 1; ; look++) {
             List<Skipped> skipped = new ArrayList<>();
             try {
@@ -316,6 +316,11 @@ public final class CheckpointDirectory {
                         damaged.remove(entry.file);
                         return new Latest(entry.file, checkpoint, List.copyOf(skipped));
                     } catch (NoSuchFileException | NotFoundException e) {
+                        complete = false;
+                    } catch (StorageException e) {
+                        if (Files.exists(entry.file)) {
+                            throw e;
+                        }
                         complete = false;
                     } catch (CorruptDataException e) {
                         damaged.add(entry.file);
