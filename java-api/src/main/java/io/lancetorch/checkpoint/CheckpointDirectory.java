@@ -302,8 +302,7 @@ public final class CheckpointDirectory {
 
     private Latest find() {
         // A run that writes meanwhile removes the oldest, but never the only one, and a list of the folder may miss
-        // what changes as
-        // it is made: so another look finds more.
+        // what changes as it is made: so another look finds more.
         for (int look = 1; ; look++) {
             List<Skipped> skipped = new ArrayList<>();
             try {
