@@ -178,10 +178,12 @@ final class StepAssembler implements AutoCloseable {
         ImageBuffer buffer = slot.buffers[index];
         MemorySegment codes = badRows == BadRows.FAIL ? MemorySegment.NULL : buffer.codes(row, count);
         ImageDecoder bytes = byteDecoders[index];
+        boolean random = decoders[index].transform().isRandom();
+        MemorySegment keys = random ? buffer.keys(row, count) : MemorySegment.NULL;
         if (bytes == null) {
-            decoders[index].decode(column, first, count, buffer.keys(row, count), codes, buffer.pixels(row, count));
+            decoders[index].decode(column, first, count, keys, codes, buffer.pixels(row, count));
         } else {
-            bytes.decode(column, first, count, buffer.keys(row, count), codes, buffer.bytes(row, count));
+            bytes.decode(column, first, count, keys, codes, buffer.bytes(row, count));
             decoders[index].toFloats(buffer.bytes(row, count), count, buffer.pixels(row, count));
             for (int at = row; badRows != BadRows.FAIL && at < row + count; at++) {
                 if (buffer.isBad(at)) {
