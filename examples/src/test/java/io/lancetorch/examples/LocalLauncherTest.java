@@ -28,7 +28,7 @@ class LocalLauncherTest {
     @Test
     void whenOneRankFailsTheOthersAreEndedAndItsStatusIsReturned() throws Exception {
         long start = System.nanoTime();
-        String script = "if [ $RANK = 1 ]; then exit 7; fi; sleep 60; touch " + folder + "/survived";
+        String script = "if [ $RANK = 1 ]; then exit 7; fi; sleep 60 && touch " + folder + "/survived";
         assertThat(new LocalLauncher().run(3, List.of("sh", "-c", script))).isEqualTo(7);
         assertThat((System.nanoTime() - start) / 1e9).isLessThan(50);
         assertThat(folder.resolve("survived")).doesNotExist();
