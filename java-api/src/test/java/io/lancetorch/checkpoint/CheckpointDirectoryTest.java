@@ -3,8 +3,7 @@ package io.lancetorch.checkpoint;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.lancetorch.distributed.ProcessGroup;
-import io.lancetorch.distributed.Store;
+import io.lancetorch.distributed.Ranks;
 import io.lancetorch.error.CorruptDataException;
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.NotFoundException;
@@ -25,7 +24,6 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import java.util.concurrent.atomic.AtomicReferenceArray;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -265,32 +263,11 @@ class CheckpointDirectoryTest {
     }
 
     /** What each rank's body returned or threw. */
-    private List<Object> ranks(int worldSize, Path[] folders, Body body) throws InterruptedException {
-        var outcomes = new AtomicReferenceArray<Object>(worldSize);
-        Duration timeout = Duration.ofSeconds(60);
-        try (Store server = Store.tcp("127.0.0.1", 0, true, worldSize, timeout)) {
-            List<Thread> threads = new ArrayList<>();
-            for (int i = 0; i < worldSize; i++) {
-                int rank = i;
-                threads.add(Thread.ofPlatform().start(() -> {
-                    try (Store store = Store.tcp("127.0.0.1", server.port(), false, worldSize, timeout);
-                            var group = ProcessGroup.gloo(store, rank, worldSize, "127.0.0.1", timeout)) {
-                        outcomes.set(
-                                rank, body.run(CheckpointDirectory.of(folders[rank % folders.length], 2, group), rank));
-                    } catch (Throwable e) {
-                        outcomes.set(rank, e);
-                    }
-                }));
-            }
-            for (Thread thread : threads) {
-                thread.join();
-            }
-        }
-        List<Object> result = new ArrayList<>();
-        for (int rank = 0; rank < worldSize; rank++) {
-            result.add(outcomes.get(rank));
-        }
-        return result;
+    private static List<Object> ranks(int worldSize, Path[] folders, Body body) throws InterruptedException {
+        return Ranks.outcomes(worldSize, Duration.ofSeconds(60), group -> {
+            int rank = group.rank();
+            return body.run(CheckpointDirectory.of(folders[rank % folders.length], 2, group), rank);
+        });
     }
 
     @Test
