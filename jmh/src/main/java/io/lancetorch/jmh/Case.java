@@ -272,6 +272,7 @@ enum Case {
     private static List<Implementation> start(Settings settings) {
         List<Implementation> all = new ArrayList<>();
         all.add(new StartRun("lancetorch", OURS, lab -> firstEpoch(lab, "float")));
+        all.add(new StartRun("lancetorch AOT cache", OURS, lab -> lab.withAotCache(firstEpoch(lab, "float"))));
         for (String factory : List.of("opencv", "buffered")) {
             all.add(new StartRun(
                     djlLoader(factory),

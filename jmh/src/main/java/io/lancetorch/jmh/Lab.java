@@ -98,6 +98,13 @@ final class Lab {
         return command;
     }
 
+    /** A command of {@link #javaCommand} that starts from a cache of its classes, which is made by running it once. */
+    List<String> withAotCache(List<String> command) throws IOException, InterruptedException, Unavailable {
+        System.err.println("  making an AOT cache ...");
+        return new AotCache(settings.folder().resolve("aot"))
+                .command(settings.folder().resolve("aot.log"), command);
+    }
+
     private String classPath(JmhRun.ClassPath which) throws IOException {
         if (which == JmhRun.ClassPath.OURS) {
             return System.getProperty("java.class.path");

@@ -18,6 +18,8 @@ import picocli.CommandLine.Spec;
         sortOptions = false)
 final class SoakCommand implements Callable<Integer> {
     private static final int DEFAULT_BATCH_SIZE = 4;
+    // All of the heap is resident from the start, so that its first use is not taken for growth.
+    private static final List<String> HEAP = List.of("-Xms128m", "-Xmx128m", "-XX:+AlwaysPreTouch");
 
     @Spec
     private CommandSpec spec;
@@ -42,7 +44,7 @@ final class SoakCommand implements Callable<Integer> {
                 String.valueOf(settings.batchSize()),
                 String.valueOf(settings.threads()));
         List<String> command =
-                new Lab(settings, false).javaCommand(JmhRun.ClassPath.OURS, List.of(), Soak.class.getName(), arguments);
+                new Lab(settings, false).javaCommand(JmhRun.ClassPath.OURS, HEAP, Soak.class.getName(), arguments);
         return new ProcessBuilder(command).inheritIO().start().waitFor();
     }
 }
