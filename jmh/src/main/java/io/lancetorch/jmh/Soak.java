@@ -19,7 +19,7 @@ import java.util.Locale;
  */
 public final class Soak {
     private static final int REPORTS = 10;
-    private static final int WARM_UP = 1_000;
+    private static final int WARM_UP = 10_000;
 
     private Soak() {}
 

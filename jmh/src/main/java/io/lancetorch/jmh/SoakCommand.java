@@ -18,8 +18,9 @@ import picocli.CommandLine.Spec;
         sortOptions = false)
 final class SoakCommand implements Callable<Integer> {
     private static final int DEFAULT_BATCH_SIZE = 4;
-    // All of the heap is resident from the start, so that its first use is not taken for growth.
-    private static final List<String> HEAP = List.of("-Xms128m", "-Xmx128m", "-XX:+AlwaysPreTouch");
+    // So that neither the heap's first use nor a late compilation, which may take 20 MB, is taken for growth.
+    private static final List<String> SETTLED_EARLY =
+            List.of("-Xms128m", "-Xmx128m", "-XX:+AlwaysPreTouch", "-XX:CompileThresholdScaling=0.1");
 
     @Spec
     private CommandSpec spec;
@@ -43,8 +44,8 @@ final class SoakCommand implements Callable<Integer> {
                 String.valueOf(settings.imageSize()),
                 String.valueOf(settings.batchSize()),
                 String.valueOf(settings.threads()));
-        List<String> command =
-                new Lab(settings, false).javaCommand(JmhRun.ClassPath.OURS, HEAP, Soak.class.getName(), arguments);
+        List<String> command = new Lab(settings, false)
+                .javaCommand(JmhRun.ClassPath.OURS, SETTLED_EARLY, Soak.class.getName(), arguments);
         return new ProcessBuilder(command).inheritIO().start().waitFor();
     }
 }
