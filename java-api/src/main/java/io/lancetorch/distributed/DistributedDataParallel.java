@@ -31,6 +31,8 @@ import java.util.function.Supplier;
  * One thread at a time. The caller closes it before its group.
  */
 public final class DistributedDataParallel implements AutoCloseable {
+    private static final String AVERAGING = "averaging of gradients";
+
     private final ProcessGroup group;
     private final List<Tensor> parameters;
     private final List<Tensor> buffers;
@@ -99,14 +101,17 @@ public final class DistributedDataParallel implements AutoCloseable {
     /**
      * Runs the model such that a backward from its output averages the gradients. Where gradients are not recorded, just runs
      * it. Every rank must do the same number of forwards and backwards.
+     *
+     * @throws PeerFailedException naming the ranks that are gone, failed or left
      */
     public Tensor forward(Supplier<Tensor> model) {
         if (!GradMode.isEnabled()) {
             return model.get();
         }
-        Status.check(torch_h.lt_reducer_prepare_forward(handle(), error), error, "rank " + group.rank());
+        // After the first backward the reducer agrees with the other ranks on its buckets here.
+        group.check(torch_h.lt_reducer_prepare_forward(handle(), error), error, group.upcoming(AVERAGING));
         Tensor output = model.get();
-        averaging = group.begin("averaging of gradients");
+        averaging = group.begin(AVERAGING);
         group.averaging(true);
         try (Arena temporary = Arena.ofConfined()) {
             group.check(

@@ -105,7 +105,11 @@ abstract sealed class HealthChannel implements AutoCloseable permits HealthHub, 
     static LanceTorchException failure(
             String where, Collective collective, List<PeerFailure> failures, Throwable cause) {
         List<PeerFailure> ends = failures.stream().filter(PeerFailure::isEnd).toList();
-        List<PeerFailure> told = ends.isEmpty() ? failures : ends;
+        // Ranks leave because another one has failed, so one that left is at fault only where none did.
+        List<PeerFailure> causes = ends.stream()
+                .filter(failure -> failure.kind() != PeerFailure.Kind.LEFT)
+                .toList();
+        List<PeerFailure> told = !causes.isEmpty() ? causes : !ends.isEmpty() ? ends : failures;
         List<Integer> ranks = told.stream().map(PeerFailure::rank).toList();
         String message = where
                 + (ends.isEmpty() ? "the deadline has passed: " : "")
@@ -279,17 +283,16 @@ abstract sealed class HealthChannel implements AutoCloseable permits HealthHub, 
         }
     }
 
-    /** Takes note of a failure; false where the rank is already known to have failed. */
-    final boolean note(PeerFailure failure) {
+    /** Takes note of a failure, unless the rank is already known to have failed. */
+    final void note(PeerFailure failure) {
         synchronized (this) {
             if (failure.rank() == rank || failures.putIfAbsent(failure.rank(), failure) != null) {
-                return false;
+                return;
             }
             anyFailure = true;
             notifyAll();
         }
         listener.run();
-        return true;
     }
 
     final synchronized void noteReady() {

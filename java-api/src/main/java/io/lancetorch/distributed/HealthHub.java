@@ -91,10 +91,11 @@ final class HealthHub extends HealthChannel {
         }
     }
 
+    /** The others learn first: once this rank knows, it may leave, and its farewell must not overtake the reason. */
     @Override
     void announce(PeerFailure failure) {
-        note(failure);
         send(HealthMessage.of(failure));
+        note(failure);
     }
 
     @Override
@@ -176,10 +177,9 @@ final class HealthHub extends HealthChannel {
     void lost(HealthConnection connection) {
         connections.remove(connection);
         if (connection.rank > 0) {
-            // Does nothing for a rank that has said why it goes.
-            var gone = new PeerFailure(connection.rank, PeerFailure.Kind.GONE, new Collective("", 0, -1), "");
-            if (note(gone)) {
-                send(HealthMessage.of(gone));
+            // Says nothing of a rank that has said why it goes.
+            if (failures().stream().noneMatch(failure -> failure.rank() == connection.rank)) {
+                announce(new PeerFailure(connection.rank, PeerFailure.Kind.GONE, new Collective("", 0, -1), ""));
             }
         }
     }

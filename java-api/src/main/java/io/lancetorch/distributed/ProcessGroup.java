@@ -252,6 +252,11 @@ public final class ProcessGroup implements AutoCloseable {
         return collective;
     }
 
+    /** The collective that {@link #begin} gives next, while this rank prepares for it. */
+    Collective upcoming(String operation) {
+        return new Collective(operation, sequence + 1, step);
+    }
+
     /** Takes the number back of a collective that was refused before it began. */
     private void takeBack() {
         sequence--;
