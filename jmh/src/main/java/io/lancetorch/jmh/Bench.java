@@ -45,7 +45,8 @@ public final class Bench implements Callable<Integer> {
     @Parameters(
             paramLabel = "CASE",
             arity = "0..*",
-            description = "op, scan, take, decode, batch, loader, cached, start or collectives; none: all of them")
+            description =
+                    "op, scan, take, decode, batch, loader, cached, start, collectives or step; none: all of them")
     private List<String> names = List.of();
 
     @Mixin
@@ -170,7 +171,7 @@ public final class Bench implements Callable<Integer> {
         NativeLibraries.lance();
         String input =
                 switch (benchmark) {
-                    case OP, COLLECTIVES -> null;
+                    case OP, COLLECTIVES, STEP -> null;
                     case SCAN, TAKE -> Inputs.makeVectors(settings.folder());
                     case DECODE, BATCH -> {
                         String photos = Inputs.makePhotos(settings.folder(), inputs.photos());

@@ -25,7 +25,8 @@ enum Case {
     LOADER("loader", "the whole loader: JPEGs of a dataset to shuffled batches with labels", Case::loader),
     CACHED("cached", "the loader's cached epochs beside its decoding ones", Case::cached),
     START("start", "from the start of the process to its first batch of float pixels", Case::start),
-    COLLECTIVES("collectives", "the sum of a tensor over two ranks, by Gloo", Case::collectives);
+    COLLECTIVES("collectives", "the sum of a tensor over two ranks, by Gloo", Case::collectives),
+    STEP("step", "a training step of two ranks that watch each other, beside one without that", Case::step);
 
     private static final String RATE = "images/s";
     private static final List<Integer> SIZES = List.of(1 << 10, 16 << 10, 256 << 10, 4 << 20, 64 << 20);
@@ -101,14 +102,27 @@ enum Case {
     private static List<Implementation> decode(Settings settings) {
         Class<?> ours = DecodeBenchmark.class;
         String photos = settings.folder().resolve("photos.lance").toString();
+        int half = DecodeBenchmark.SIDE / 2;
+        String small = half + " px";
+        String bare = "rust libjpeg-turbo + resize";
         return List.of(
                 JmhRun.ours("lancetorch", OURS, RATE, ours, "lancetorch"),
+                JmhRun.ours("lancetorch random crop", OURS, RATE, ours, "lancetorch")
+                        .with("transform", "crop"),
                 JmhRun.ours("imageio", PEER, RATE, ours, "imageio"),
                 djl("djl, opencv", "decode").with("factory", "opencv").jvm(photoFiles(settings)),
                 djl("djl, imageio", "decode").with("factory", "buffered").jvm(photoFiles(settings)),
                 PythonRun.of("python Pillow + torchvision", "decode.py", "decode", photos, Inputs.IMAGE),
                 JmhRun.ours("decode-only", TO_COMPARE, RATE, ours, "decodeOnly"),
-                LimitRun.of("rust libjpeg-turbo + resize", "", RATE, 1, "decode", photos, Inputs.IMAGE));
+                LimitRun.of(bare, "", RATE, 1, "decode", photos, Inputs.IMAGE),
+                JmhRun.ours("lancetorch " + small, OURS, RATE, ours, "lancetorch")
+                        .group(small)
+                        .with("side", half),
+                JmhRun.ours("lancetorch " + small + " fast", OURS, RATE, ours, "lancetorch")
+                        .group(small)
+                        .with("side", half)
+                        .with("transform", "fast"),
+                LimitRun.of(bare + " " + small, small, RATE, 1, "decode", photos, Inputs.IMAGE, "--size", half));
     }
 
     private static List<Implementation> batch(Settings settings) {
@@ -339,6 +353,15 @@ enum Case {
                     .with("bytes", bytes));
         }
         return all;
+    }
+
+    private static List<Implementation> step(Settings settings) {
+        String unit = "us/op";
+        return List.of(
+                JmhRun.ours("lancetorch", OURS, unit, StepBenchmark.class, "train")
+                        .with("watched", true),
+                JmhRun.ours("lancetorch unwatched", LIMIT, unit, StepBenchmark.class, "train")
+                        .with("watched", false));
     }
 
     private static String sizeName(int bytes) {

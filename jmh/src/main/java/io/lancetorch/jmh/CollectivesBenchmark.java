@@ -10,10 +10,6 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.bytedeco.pytorch.FileStore;
@@ -56,27 +52,6 @@ public class CollectivesBenchmark {
     private static final int RANKS = 2;
     private static final String HOST = "127.0.0.1";
     private static final Duration TIMEOUT = Duration.ofSeconds(30);
-
-    /** A rank beside the thread that measures. */
-    private static final class OtherRank {
-        private final ExecutorService thread = Executors.newSingleThreadExecutor();
-
-        <T> Future<T> start(Callable<T> work) {
-            return thread.submit(work);
-        }
-
-        static <T> T join(Future<T> work) {
-            try {
-                return work.get(60, TimeUnit.SECONDS);
-            } catch (InterruptedException | ExecutionException | java.util.concurrent.TimeoutException e) {
-                throw new IllegalStateException("the other rank failed", e);
-            }
-        }
-
-        void close() {
-            thread.shutdownNow();
-        }
-    }
 
     /** Our two ranks. */
     @State(Scope.Thread)

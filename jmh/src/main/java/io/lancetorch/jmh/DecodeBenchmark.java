@@ -24,6 +24,7 @@ import org.openjdk.jmh.annotations.Measurement;
 import org.openjdk.jmh.annotations.Mode;
 import org.openjdk.jmh.annotations.OperationsPerInvocation;
 import org.openjdk.jmh.annotations.OutputTimeUnit;
+import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
@@ -32,7 +33,8 @@ import org.openjdk.jmh.annotations.Warmup;
 
 /**
  * Images a second on one thread: {@value Inputs#PHOTOS} JPEGs whose longer side is {@value Inputs#LONGER_SIDE} pixels, of
- * quality {@value Inputs#QUALITY}, to float pixels of {@value #SIDE} x {@value #SIDE}, as a training batch has them.
+ * quality {@value Inputs#QUALITY}, to float pixels of {@value #SIDE} x {@value #SIDE}, as a training batch has them; and of half
+ * that side, for which pixels may be decoded in half their size.
  *
  * <ul>
  *   <li>{@code lancetorch}: {@link ImageCodec#decode} from the Arrow column into the batch.
@@ -56,7 +58,15 @@ public class DecodeBenchmark {
     @State(Scope.Thread)
     public static class Input {
         private final Arena arena = Arena.ofConfined();
-        private final ImageDecoder decoder = new ImageDecoder(ImageTransform.resize(SIDE, SIDE), 0);
+
+        @Param("224")
+        public int side;
+
+        /** What {@code lancetorch} does: resize, fast (resize from DCT-scaled pixels) or crop (random crop and flip). */
+        @Param("resize")
+        public String transform;
+
+        private ImageDecoder decoder;
         private LanceDataset dataset;
         private RecordBatch records;
         private Column column;
@@ -69,6 +79,15 @@ public class DecodeBenchmark {
         @Setup
         public void open() throws IOException {
             ImageIO.setUseCache(false);
+            ImageTransform resize = ImageTransform.resize(side, side);
+            decoder = new ImageDecoder(
+                    switch (transform) {
+                        case "fast" -> resize.fast();
+                        case "crop" ->
+                            ImageTransform.randomResizedCrop(side, side).flip(0.5);
+                        default -> resize;
+                    },
+                    0);
             dataset = Inputs.photos();
             long[] rows = new long[Inputs.PHOTOS];
             for (int i = 0; i < rows.length; i++) {
