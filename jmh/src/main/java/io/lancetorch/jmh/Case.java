@@ -360,6 +360,7 @@ enum Case {
         return List.of(
                 JmhRun.ours("lancetorch", OURS, unit, StepBenchmark.class, "train")
                         .with("watched", true),
+                PythonRun.of("python DistributedDataParallel", "step.py", StepBenchmark.WIDTH, StepBenchmark.ROWS),
                 JmhRun.ours("lancetorch unwatched", LIMIT, unit, StepBenchmark.class, "train")
                         .with("watched", false));
     }

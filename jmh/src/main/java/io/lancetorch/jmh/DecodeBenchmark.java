@@ -1,6 +1,7 @@
 package io.lancetorch.jmh;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.lancetorch.lance.Column;
 import io.lancetorch.lance.ImageDecoder;
@@ -72,6 +73,7 @@ public class DecodeBenchmark {
         private Column column;
         private final byte[][] jpegs = new byte[Inputs.PHOTOS][];
         private final ImageDecoder[] ownSizes = new ImageDecoder[Inputs.PHOTOS];
+        private MemorySegment keys;
         private MemorySegment batch;
         private MemorySegment image;
         private float[] heapBatch;
@@ -105,6 +107,7 @@ public class DecodeBenchmark {
                         0);
                 largest = Math.max(largest, ownSizes[i].transform().imageBytes());
             }
+            keys = arena.allocateFrom(JAVA_LONG, rows);
             batch = arena.allocate(Inputs.PHOTOS * decoder.transform().imageBytes(), 64);
             image = arena.allocate(largest, 64);
             heapBatch = new float[Inputs.PHOTOS * 3 * SIDE * SIDE];
@@ -121,7 +124,7 @@ public class DecodeBenchmark {
     @Benchmark
     @OperationsPerInvocation(Inputs.PHOTOS)
     public void lancetorch(Input input) {
-        input.decoder.decode(input.column, 0, Inputs.PHOTOS, input.batch);
+        input.decoder.decode(input.column, 0, Inputs.PHOTOS, input.keys, MemorySegment.NULL, input.batch);
     }
 
     @Benchmark

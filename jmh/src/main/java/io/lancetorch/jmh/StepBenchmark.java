@@ -35,7 +35,8 @@ import org.openjdk.jmh.annotations.Warmup;
  *
  * <ul>
  *   <li>{@code watched}: each rank says its step, has a {@link HealthCheck}, and explains what fails.
- *   <li>The limit: the same step without any of it.
+ *   <li>The peer: the same step with Python's class over the same reducer, in two processes.
+ *   <li>The limit: the same step of ours, not watched.
  * </ul>
  */
 @BenchmarkMode(Mode.AverageTime)
@@ -46,7 +47,7 @@ import org.openjdk.jmh.annotations.Warmup;
 public class StepBenchmark {
     static final int OPERATIONS = 10;
     static final int WIDTH = 1024;
-    private static final int ROWS = 32;
+    static final int ROWS = 32;
     private static final int RANKS = 2;
     private static final String HOST = "127.0.0.1";
     private static final Duration TIMEOUT = Duration.ofSeconds(30);
