@@ -11,11 +11,11 @@ import java.util.Locale;
 /**
  * What an epoch was, over all ranks.
  *
- * @param loss the mean over all steps and ranks
+ * @param loss the mean over the images seen, each as its batch found it
  * @param imagesPerSecond of all ranks together
  * @param dataWaitFraction the share of the epoch that ranks waited for the loader, their mean
  * @param valAccuracy null where nothing was held out
- * @param imagesSeen each counted once for each time it was trained on, repeats that fill up a batch left out
+ * @param imagesSeen each counted once; left out are repeats that fill a batch up, and images that cannot be decoded
  */
 record EpochMetrics(
         @JsonProperty("epoch") int epoch,

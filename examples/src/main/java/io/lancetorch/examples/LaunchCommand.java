@@ -13,7 +13,7 @@ import picocli.CommandLine.Parameters;
         mixinStandardHelpOptions = true,
         description =
                 "Runs a command as N ranks of this machine, with the variables that torchrun sets. When one fails,"
-                        + " the rest are ended, and its exit status is this one's.")
+                        + " the rest are ended, and after the last restart its exit status is this one's.")
 final class LaunchCommand implements Callable<Integer> {
     @CommandLine.Spec
     private CommandLine.Model.CommandSpec spec;
@@ -25,6 +25,13 @@ final class LaunchCommand implements Callable<Integer> {
             description = "Number of ranks (default: ${DEFAULT-VALUE}).")
     private int processes;
 
+    @Option(
+            names = "--max-restarts",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "Start all ranks anew when one fails, so often at most (default: ${DEFAULT-VALUE}).")
+    private int maxRestarts;
+
     @Parameters(paramLabel = "CMD", arity = "1..*", description = "The command and its arguments, after --.")
     private List<String> command;
 
@@ -33,6 +40,9 @@ final class LaunchCommand implements Callable<Integer> {
         if (processes < 1) {
             throw new CommandLine.ParameterException(spec.commandLine(), "--nproc-per-node must be 1 or more");
         }
-        return new LocalLauncher().run(processes, command);
+        if (maxRestarts < 0) {
+            throw new CommandLine.ParameterException(spec.commandLine(), "--max-restarts must be 0 or more");
+        }
+        return new LocalLauncher(maxRestarts).run(processes, command);
     }
 }

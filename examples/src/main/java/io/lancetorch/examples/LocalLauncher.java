@@ -21,27 +21,42 @@ import java.util.stream.Stream;
 /**
  * Starts ranks as processes of this machine with torchrun's variables, and waits for them. When one fails, the others have a
  * moment to say what they know of it, and are ended; the status of the rank that failed first is the launcher's. When the
- * launcher is ended, so are they, also where it is killed.
+ * launcher is ended, so are they, also where it is killed. Before that, all may be started anew, by torchrun's variables
+ * TORCHELASTIC_RESTART_COUNT and TORCHELASTIC_MAX_RESTARTS.
  */
 final class LocalLauncher {
     private static final long GRACE_SECONDS = 5;
 
+    private final int maxRestarts;
     private final List<Process> ranks = new ArrayList<>();
-    private final BlockingQueue<Integer> ended = new LinkedBlockingQueue<>();
     private Path errorFiles;
+    private boolean ending;
 
-    /** Runs {@code command} as each of {@code processes} ranks; returns 0, or the status of the rank that failed first. */
+    /** {@code maxRestarts}: how often all ranks are started anew when one has failed. */
+    LocalLauncher(int maxRestarts) {
+        this.maxRestarts = maxRestarts;
+    }
+
+    /**
+     * Runs {@code command} as each of {@code processes} ranks; returns 0, or the status of the rank that failed first, after the
+     * last restart.
+     */
     int run(int processes, List<String> command) throws IOException, InterruptedException {
         requireCommand(command.getFirst());
         errorFiles = Files.createTempDirectory("lancetorch-launch-");
-        String port = Integer.toString(freePort());
-        Thread hook = new Thread(this::clean, "lancetorch-launch-end");
+        Thread hook = new Thread(this::shutDown, "lancetorch-launch-end");
         Runtime.getRuntime().addShutdownHook(hook);
         try {
-            for (int rank = 0; rank < processes; rank++) {
-                ranks.add(start(rank, processes, port, command));
+            for (int restart = 0; ; restart++) {
+                startAll(processes, restart, command);
+                int status = await();
+                if (status == 0 || restart == maxRestarts || isEnding()) {
+                    return status;
+                }
+                end();
+                System.err.println(
+                        "lancetorch: starting all ranks anew, restart " + (restart + 1) + " of " + maxRestarts);
             }
-            return await();
         } finally {
             clean();
             try {
@@ -50,6 +65,25 @@ final class LocalLauncher {
                 // The JVM is ending, and the hook runs already.
             }
         }
+    }
+
+    private synchronized void startAll(int processes, int restart, List<String> command) throws IOException {
+        deleteErrorFiles();
+        ranks.clear();
+        String port = Integer.toString(freePort());
+        for (int rank = 0; rank < processes && !ending; rank++) {
+            ranks.add(start(rank, processes, port, restart, command));
+        }
+    }
+
+    private synchronized boolean isEnding() {
+        return ending;
+    }
+
+    /** Ends the ranks, such that none is started anew. */
+    private synchronized void shutDown() {
+        ending = true;
+        clean();
     }
 
     private static int freePort() throws IOException {
@@ -80,16 +114,20 @@ final class LocalLauncher {
     private void clean() {
         end();
         try {
-            for (int rank = 0; rank < ranks.size(); rank++) {
-                Files.deleteIfExists(errorFile(rank));
-            }
+            deleteErrorFiles();
             Files.deleteIfExists(errorFiles);
         } catch (IOException e) {
             System.err.println("lancetorch: cannot delete " + errorFiles + ": " + e);
         }
     }
 
-    private Process start(int rank, int processes, String port, List<String> command) throws IOException {
+    private void deleteErrorFiles() throws IOException {
+        for (int rank = 0; rank < ranks.size(); rank++) {
+            Files.deleteIfExists(errorFile(rank));
+        }
+    }
+
+    private Process start(int rank, int processes, String port, int restart, List<String> command) throws IOException {
         List<String> started = new ArrayList<>();
         Path setpriv = find("setpriv");
         if (setpriv != null) {
@@ -107,6 +145,8 @@ final class LocalLauncher {
         environment.put("MASTER_ADDR", "127.0.0.1");
         environment.put("MASTER_PORT", port);
         environment.putIfAbsent("GLOO_SOCKET_HOST", "127.0.0.1");
+        environment.put("TORCHELASTIC_RESTART_COUNT", Integer.toString(restart));
+        environment.put("TORCHELASTIC_MAX_RESTARTS", Integer.toString(maxRestarts));
         environment.put("TORCHELASTIC_ERROR_FILE", errorFile(rank).toString());
         environment.putIfAbsent(
                 "OMP_NUM_THREADS",
@@ -119,6 +159,7 @@ final class LocalLauncher {
     }
 
     private int await() throws InterruptedException {
+        BlockingQueue<Integer> ended = new LinkedBlockingQueue<>();
         for (int i = 0; i < ranks.size(); i++) {
             int rank = i;
             ranks.get(i).onExit().thenRun(() -> ended.add(rank));

@@ -35,9 +35,9 @@ final class RunCheckpoints {
         }
     }
 
-    /** Where {@code --resume} asks for it, goes on from the latest checkpoint. Returns the epoch of the next step. */
+    /** Where the command line asks for it, goes on from the latest checkpoint. Returns the epoch of the next step. */
     int resume() {
-        if (directory == null || !options.resume) {
+        if (directory == null || !options.resumes()) {
             return 0;
         }
         try (CheckpointDirectory.Latest latest = directory.latest()) {

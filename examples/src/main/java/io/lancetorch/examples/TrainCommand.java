@@ -2,6 +2,7 @@ package io.lancetorch.examples;
 
 import io.lancetorch.checkpoint.CheckpointDirectory;
 import io.lancetorch.data.BadRows;
+import io.lancetorch.data.Uneven;
 import io.lancetorch.distributed.RankEnvironment;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -109,6 +110,15 @@ final class TrainCommand implements Callable<Integer> {
     SamplerName sampler;
 
     @Option(
+            names = "--uneven",
+            paramLabel = "POLICY",
+            defaultValue = "pad",
+            description = "Where the rows cannot be dealt to the ranks evenly: ${COMPLETION-CANDIDATES} (default:"
+                    + " ${DEFAULT-VALUE}). PAD trains on some images twice, DROP leaves some out, and with JOIN each counts"
+                    + " once: a rank with fewer images than the others, or none left, weighs less in the average.")
+    Uneven uneven;
+
+    @Option(
             names = "--image-size",
             paramLabel = "PIXELS",
             defaultValue = "64",
@@ -129,8 +139,9 @@ final class TrainCommand implements Callable<Integer> {
             names = "--bad-rows",
             paramLabel = "POLICY",
             defaultValue = "fail",
-            description = "What to do with an image that cannot be decoded: ${COMPLETION-CANDIDATES} (default:"
-                    + " ${DEFAULT-VALUE}).")
+            description =
+                    "What to do with an image that cannot be decoded: ${COMPLETION-CANDIDATES} (default:"
+                            + " ${DEFAULT-VALUE}). SKIP trains on another one in its place, SUBSTITUTE on the rest of the batch.")
     BadRows badRows;
 
     @Option(names = "--seed", defaultValue = "0", description = "(default: ${DEFAULT-VALUE})")
@@ -165,6 +176,21 @@ final class TrainCommand implements Callable<Integer> {
                             + " optimizer's options are the checkpoint's.")
     boolean resume;
 
+    @Option(
+            names = "--elastic",
+            description =
+                    "A rank that is started anew goes on from the latest checkpoint by itself, as by --resume: for"
+                            + " torchrun --max-restarts, or with --max-restarts here.")
+    boolean elastic;
+
+    @Option(
+            names = "--max-restarts",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "Start all ranks anew when one fails, so often at most (default: ${DEFAULT-VALUE}). Needs"
+                    + " --elastic.")
+    int maxRestarts;
+
     @Option(names = "--no-ddp", description = "One process, without averaging of gradients.")
     boolean noDdp;
 
@@ -181,6 +207,14 @@ final class TrainCommand implements Callable<Integer> {
 
     @Option(names = "--metrics", paramLabel = "FILE", description = "Write a line of JSON for each epoch here.")
     Path metrics;
+
+    @Option(
+            names = "--log-rows",
+            paramLabel = "DIR",
+            description =
+                    "Each rank writes which rows it trains on, and their loss, to DIR/rank-R.jsonl, a line of JSON for"
+                            + " each step.")
+    Path logRows;
 
     @Option(
             names = "--decode-threads",
@@ -212,7 +246,12 @@ final class TrainCommand implements Callable<Integer> {
             }
             return 0;
         }
-        return new LocalLauncher().run(processes, command());
+        return new LocalLauncher(maxRestarts).run(processes, command());
+    }
+
+    /** Whether the run goes on from a checkpoint, where there is one. */
+    boolean resumes() {
+        return resume || elastic;
     }
 
     private void check() {
@@ -225,8 +264,10 @@ final class TrainCommand implements Callable<Integer> {
         require(keep >= 1, "--keep must be 1 or more");
         require(checkpointEvery == null || checkpointEvery >= 1, "--checkpoint-every must be 1 or more");
         require(
-                checkpoint != null || !resume && checkpointEvery == null,
-                "--resume and --checkpoint-every need --checkpoint, which names the folder");
+                checkpoint != null || !resumes() && checkpointEvery == null,
+                "--resume, --elastic and --checkpoint-every need --checkpoint, which names the folder");
+        require(maxRestarts >= 0, "--max-restarts must be 0 or more");
+        require(maxRestarts == 0 || elastic, "--max-restarts needs --elastic: else ranks would begin from the start");
         require(momentum >= 0, "--momentum must be 0 or more");
         require(decodeThreads == null || decodeThreads >= 1, "--decode-threads must be 1 or more");
         require(model.equals("resnet18") || model.equals("resnet50"), "--model must be resnet18 or resnet50");
@@ -243,7 +284,7 @@ final class TrainCommand implements Callable<Integer> {
             validationFraction = dataset == null && validation == null ? 0.2 : 0.0;
         }
         if (checkpoint != null
-                && !resume
+                && !resumes()
                 && !CheckpointDirectory.of(checkpoint, keep).files().isEmpty()) {
             throw new UserException("--checkpoint: " + checkpoint
                     + " has checkpoints of another run; --resume goes on from the latest, or name another folder");
@@ -270,7 +311,7 @@ final class TrainCommand implements Callable<Integer> {
         if (dataset == null) {
             dataset = DefaultDataset.require();
         }
-        if (metrics != null && !resume) {
+        if (metrics != null && !resumes()) {
             Files.deleteIfExists(metrics);
         }
     }

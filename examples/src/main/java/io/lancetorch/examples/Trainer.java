@@ -1,12 +1,16 @@
 package io.lancetorch.examples;
 
+import static java.util.Map.entry;
+
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.lancetorch.data.BadRows;
 import io.lancetorch.data.Batch;
 import io.lancetorch.data.DataLoader;
 import io.lancetorch.data.DistributedSampler;
 import io.lancetorch.data.FullScanSampler;
 import io.lancetorch.data.LoaderStats;
+import io.lancetorch.data.RandomSampler;
 import io.lancetorch.data.Sampler;
 import io.lancetorch.data.ShardedBatchSampler;
 import io.lancetorch.data.ShardedFragmentSampler;
@@ -49,7 +53,7 @@ final class Trainer implements AutoCloseable {
     private final ProcessGroup group;
     private final ResNet model;
     private final DistributedDataParallel ddp;
-    private final Optimizer optimizer;
+    private final TrainingStep step;
     private final DataLoader training;
     private final DataLoader validation;
     private final RunCheckpoints checkpoints;
@@ -63,9 +67,9 @@ final class Trainer implements AutoCloseable {
         try {
             LanceDataset dataset = own(LanceDataset.open(options.dataset));
             var split = RowSplit.of(dataset, options.validationFraction);
-            training = own(loader(dataset, trainingTransform(), trainingSampler(), options.seed)
-                    .rows(RowSelection.of(split.training()))
-                    .open());
+            DataLoader.Builder builder = loader(dataset, trainingTransform(), trainingSampler(), options.seed)
+                    .rows(RowSelection.of(split.training()));
+            training = own((options.logRows == null ? builder : builder.withRowId()).open());
             validation = validationLoader(dataset, split);
             int classes = classes(dataset);
             group = environment == null
@@ -84,8 +88,12 @@ final class Trainer implements AutoCloseable {
                 }
             }
             ddp = group == null ? null : own(new DistributedDataParallel(group, model.parameters(), model.buffers()));
-            optimizer =
+            Optimizer optimizer =
                     own(Optimizer.sgd(model.parameters(), options.learningRate, options.momentum, options.weightDecay));
+            RowLog log = options.logRows == null
+                    ? null
+                    : own(new RowLog(options.logRows, rank, worldSize, options.resumes()));
+            step = new TrainingStep(model, ddp, optimizer, countsValidRowsAlone(), log);
             checkpoints = new RunCheckpoints(options, model, optimizer, training, group);
             if (rank == 0) {
                 System.out.printf(
@@ -111,27 +119,27 @@ final class Trainer implements AutoCloseable {
     private Map<String, String> plan(LanceDataset dataset) {
         var fragments = new CRC32();
         fragments.update(dataset.fragments().toString().getBytes(StandardCharsets.UTF_8));
-        return Map.of(
-                "lancetorch",
-                Main.VERSION,
-                "dataset version",
-                Long.toString(dataset.version()),
-                "fragments' checksum",
-                Long.toHexString(fragments.getValue()),
-                "--seed",
-                Long.toString(options.seed),
-                "--batch-size",
-                Integer.toString(options.batchSize),
-                "--sampler",
-                options.sampler.toString(),
-                "--val-fraction",
-                options.validationFraction.toString(),
-                "--epochs",
-                Integer.toString(options.epochs),
-                "--resume",
-                Boolean.toString(options.resume),
-                "steps of an epoch",
-                Integer.toString(training.steps()));
+        return Map.ofEntries(
+                entry("lancetorch", Main.VERSION),
+                entry("dataset version", Long.toString(dataset.version())),
+                entry("fragments' checksum", Long.toHexString(fragments.getValue())),
+                entry("--seed", Long.toString(options.seed)),
+                entry("--batch-size", Integer.toString(options.batchSize)),
+                entry("--sampler", options.sampler.toString()),
+                entry("--uneven", options.uneven.toString()),
+                entry("--bad-rows", options.badRows.toString()),
+                entry("--val-fraction", options.validationFraction.toString()),
+                entry("--epochs", Integer.toString(options.epochs)),
+                entry("--resume", Boolean.toString(options.resumes())),
+                entry("steps of an epoch", Integer.toString(training.steps())));
+    }
+
+    /**
+     * Ranks that train on other numbers of rows than their peers weigh by them; and an image that could not be decoded, in
+     * whose place are zeros, teaches nothing.
+     */
+    private boolean countsValidRowsAlone() {
+        return options.uneven == Uneven.JOIN || options.badRows == BadRows.SUBSTITUTE;
     }
 
     /** Tells the other ranks why this one fails. */
@@ -159,10 +167,10 @@ final class Trainer implements AutoCloseable {
 
     private Sampler trainingSampler() {
         return switch (options.sampler) {
-            case SHARDED_BATCH -> new ShardedBatchSampler(true, Uneven.PAD);
-            case SHARDED_FRAGMENT -> new ShardedFragmentSampler(true, Uneven.PAD);
+            case SHARDED_BATCH -> new ShardedBatchSampler(true, options.uneven);
+            case SHARDED_FRAGMENT -> new ShardedFragmentSampler(true, options.uneven);
             case FULL_SCAN -> new FullScanSampler(true);
-            case RANDOM -> new DistributedSampler();
+            case RANDOM -> new DistributedSampler(new RandomSampler(), options.uneven);
         };
     }
 
@@ -276,15 +284,16 @@ final class Trainer implements AutoCloseable {
                 if (group != null) {
                     group.step(checkpoints.step());
                 }
-                double loss = step(batch);
-                lossSum += loss;
-                seen += batch.validRows();
+                double loss = step.train(batch, epoch, checkpoints.step());
+                int valid = batch.validRows();
+                lossSum += loss * valid;
+                seen += valid;
                 progress.stepTo(++done);
                 progress.message(String.format(
                         Locale.ROOT,
                         "loss %.4f  %.1f images/s",
                         loss,
-                        worldSize * (double) done * batch.rows() / ((System.nanoTime() - start) / 1e9)));
+                        worldSize * (double) seen / ((System.nanoTime() - start) / 1e9)));
                 checkpoints.afterStep();
             }
         }
@@ -304,7 +313,7 @@ final class Trainer implements AutoCloseable {
         double[] evaluated = validation == null ? new double[2] : evaluate();
         return new EpochMetrics(
                 epoch,
-                sums[0] / Math.max(1, (double) worldSize * steps),
+                sums[0] / Math.max(1, sums[1]),
                 sums[2] / worldSize,
                 sums[1] / (sums[2] / worldSize),
                 sums[3] / sums[2],
@@ -313,22 +322,6 @@ final class Trainer implements AutoCloseable {
                 worldSize,
                 (long) sums[1],
                 steps);
-    }
-
-    private double step(Batch batch) {
-        try (var _ = new TensorScope()) {
-            Tensor images = batch.get(DatasetCreation.IMAGE);
-            optimizer.zeroGrad();
-            Tensor logits = ddp == null ? model.forward(images, true) : ddp.forward(() -> model.forward(images, true));
-            Tensor loss = Ops.crossEntropy(logits, batch.get(DatasetCreation.LABEL));
-            if (ddp == null) {
-                loss.backward();
-            } else {
-                ddp.backward(loss);
-            }
-            optimizer.step();
-            return loss.item();
-        }
     }
 
     /** The right answers and all answers on the held-out rows, of which every rank looks at its share. */

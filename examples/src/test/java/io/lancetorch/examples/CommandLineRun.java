@@ -16,7 +16,8 @@ final class CommandLineRun {
 
     record Result(int status, String output) {}
 
-    static Result run(Map<String, String> environment, String... arguments) throws IOException, InterruptedException {
+    /** The command that runs a command of ours. */
+    static List<String> command(String... arguments) {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "--enable-native-access=ALL-UNNAMED",
@@ -27,7 +28,11 @@ final class CommandLineRun {
                 System.getProperty("java.class.path"),
                 "io.lancetorch.examples.Main"));
         command.addAll(List.of(arguments));
-        return run(environment, command);
+        return command;
+    }
+
+    static Result run(Map<String, String> environment, String... arguments) throws IOException, InterruptedException {
+        return run(environment, command(arguments));
     }
 
     /** Runs any command, without the variables of ranks but those in {@code environment}. */

@@ -1,7 +1,6 @@
 package io.lancetorch.examples;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.lancetorch.distributed.ErrorFile;
 import io.lancetorch.distributed.ProcessGroup;
@@ -71,8 +70,10 @@ class FailingRanksTest {
         return command;
     }
 
-    private static List<String> launch(int ranks, List<String> rank) {
-        List<String> command = java("io.lancetorch.examples.Main", "launch", "--nproc-per-node=" + ranks, "--");
+    private static List<String> launch(int ranks, List<String> rank, String... options) {
+        List<String> command = java("io.lancetorch.examples.Main", "launch", "--nproc-per-node=" + ranks);
+        command.addAll(List.of(options));
+        command.add("--");
         command.addAll(rank);
         return command;
     }
@@ -95,12 +96,7 @@ class FailingRanksTest {
 
     @Test
     void torchrunSaysItTooAsTheFirstCause() throws Exception {
-        String python = System.getenv("LANCETORCH_PYTHON");
-        assumeTrue(
-                python != null && !python.isEmpty(),
-                "skipped: set LANCETORCH_PYTHON to a python with torch to run its torchrun");
-        List<String> command =
-                new ArrayList<>(List.of(python, "-m", "torch.distributed.run", "--no-python", "--nproc-per-node", "2"));
+        List<String> command = new ArrayList<>(TorchPython.torchrun(2));
         command.addAll(rank(1));
         Result result = CommandLineRun.run(Map.of("GLOO_SOCKET_HOST", "127.0.0.1"), command);
         assertThat(result.status()).as(result.output()).isEqualTo(1);
@@ -111,8 +107,8 @@ class FailingRanksTest {
 
     /** The launcher's process, and its ranks' once they train. */
     private record Running(Process launcher, StringBuffer output, long[] ranks) {
-        static Running start(int ranks) throws Exception {
-            var builder = new ProcessBuilder(launch(ranks, rank(-1))).redirectErrorStream(true);
+        static Running start(int ranks, String... options) throws Exception {
+            var builder = new ProcessBuilder(launch(ranks, rank(-1), options)).redirectErrorStream(true);
             builder.environment().keySet().removeAll(List.of("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"));
             Process launcher = builder.start();
             var output = new StringBuffer();
@@ -166,7 +162,7 @@ class FailingRanksTest {
     @Test
     void ranksEndWithTheirLauncherHoweverItEnds() throws Exception {
         for (String name : List.of("KILL", "INT", "TERM")) {
-            Running running = Running.start(2);
+            Running running = Running.start(2, "--max-restarts=2");
             signal(running.launcher.pid(), name);
             running.awaitEnd();
             assertThat(running.launcher.exitValue())

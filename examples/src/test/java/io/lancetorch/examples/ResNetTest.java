@@ -14,6 +14,7 @@ import io.lancetorch.tensor.Torch;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
@@ -64,6 +65,23 @@ class ResNetTest {
             assertThat(plain.shape()).containsExactly(2, 10);
             assertThat(Ops.max(Ops.abs(Ops.sub(plain, last))).item()).isLessThan(1e-4);
         }
+    }
+
+    /** An image of 32 pixels is one pixel for the last layers: so a channel has one value, which has no variance. */
+    @Test
+    void batchOfOneSmallImageLeavesTheRunningValuesFinite() {
+        try (var _ = new TensorScope();
+                ResNet model = ResNet.of("resnet18", 10)) {
+            Ops.sum(model.forward(Ops.randn(DType.FLOAT32, 1, 3, 32, 32), true)).backward();
+            model.stateDict()
+                    .forEach((name, tensor) ->
+                            assertThat(finite(tensor)).as(name).isTrue());
+            assertThat(model.parameters()).allMatch(parameter -> finite(parameter.grad()));
+        }
+    }
+
+    private static boolean finite(Tensor tensor) {
+        return Arrays.stream(tensor.toDoubles()).allMatch(Double::isFinite);
     }
 
     @Test

@@ -34,11 +34,14 @@ final class ConvNorm {
 
     Tensor forward(Tensor input, boolean training) {
         Tensor features = Ops.conv2d(input, weight, null, stride, padding, 1);
-        if (training) {
+        // Where a channel has one value only, that has no variance, and the running one would be NaN from then on.
+        boolean tracked = !training || features.size(0) * features.size(2) * features.size(3) > 1;
+        if (training && tracked) {
             try (var _ = new TensorScope()) {
                 Ops.addInPlace(batches, Ops.ones(DType.INT64));
             }
         }
-        return Ops.batchNorm(features, scale, shift, mean, variance, training, MOMENTUM, EPSILON);
+        return Ops.batchNorm(
+                features, scale, shift, tracked ? mean : null, tracked ? variance : null, training, MOMENTUM, EPSILON);
     }
 }
