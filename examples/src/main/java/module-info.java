@@ -5,6 +5,7 @@ module io.lancetorch.examples {
     requires io.lancetorch;
     requires java.desktop;
     requires java.management;
+    requires jdk.management;
     requires me.tongfei.progressbar;
 
     opens io.lancetorch.examples to

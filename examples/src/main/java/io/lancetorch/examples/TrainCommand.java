@@ -23,44 +23,6 @@ import picocli.CommandLine.Parameters;
                 "Trains a ResNet on a Lance dataset of images, with ranks that average their gradients. Where RANK is"
                         + " set, as torchrun and launch do, this process is one rank.")
 final class TrainCommand implements Callable<Integer> {
-    /** Which sampler deals the rows. */
-    enum SamplerName {
-        SHARDED_BATCH("sharded_batch"),
-        SHARDED_FRAGMENT("sharded_fragment"),
-        FULL_SCAN("full_scan"),
-        RANDOM("random");
-
-        private final String text;
-
-        SamplerName(String text) {
-            this.text = text;
-        }
-
-        @Override
-        public String toString() {
-            return text;
-        }
-
-        /** Takes sharded_batch, sharded-batch and ShardedBatch alike. */
-        static SamplerName parse(String value) {
-            String letters = value.replaceAll("[-_]", "");
-            for (SamplerName name : values()) {
-                if (name.text.replace("_", "").equalsIgnoreCase(letters)) {
-                    return name;
-                }
-            }
-            throw new CommandLine.TypeConversionException(
-                    "no sampler '" + value + "'; there are " + java.util.Arrays.toString(values()));
-        }
-    }
-
-    private static final class SamplerConverter implements CommandLine.ITypeConverter<SamplerName> {
-        @Override
-        public SamplerName convert(String value) {
-            return SamplerName.parse(value);
-        }
-    }
-
     @CommandLine.Spec
     private CommandLine.Model.CommandSpec spec;
 
@@ -105,7 +67,7 @@ final class TrainCommand implements Callable<Integer> {
     @Option(
             names = "--sampler",
             defaultValue = "sharded_batch",
-            converter = SamplerConverter.class,
+            converter = SamplerName.Converter.class,
             description = "How rows are dealt to the ranks: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
     SamplerName sampler;
 

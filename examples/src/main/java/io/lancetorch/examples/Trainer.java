@@ -7,13 +7,9 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.lancetorch.data.BadRows;
 import io.lancetorch.data.Batch;
 import io.lancetorch.data.DataLoader;
-import io.lancetorch.data.DistributedSampler;
-import io.lancetorch.data.FullScanSampler;
 import io.lancetorch.data.LoaderStats;
-import io.lancetorch.data.RandomSampler;
 import io.lancetorch.data.Sampler;
 import io.lancetorch.data.ShardedBatchSampler;
-import io.lancetorch.data.ShardedFragmentSampler;
 import io.lancetorch.data.Uneven;
 import io.lancetorch.distributed.Agreement;
 import io.lancetorch.distributed.DistributedDataParallel;
@@ -67,7 +63,8 @@ final class Trainer implements AutoCloseable {
         try {
             LanceDataset dataset = own(LanceDataset.open(options.dataset));
             var split = RowSplit.of(dataset, options.validationFraction);
-            DataLoader.Builder builder = loader(dataset, trainingTransform(), trainingSampler(), options.seed)
+            DataLoader.Builder builder = loader(
+                            dataset, trainingTransform(), options.sampler.sampler(options.uneven), options.seed)
                     .rows(RowSelection.of(split.training()));
             training = own((options.logRows == null ? builder : builder.withRowId()).open());
             validation = validationLoader(dataset, split);
@@ -163,15 +160,6 @@ final class Trainer implements AutoCloseable {
             Torch.numThreads(share);
         }
         Lance.numThreads(share);
-    }
-
-    private Sampler trainingSampler() {
-        return switch (options.sampler) {
-            case SHARDED_BATCH -> new ShardedBatchSampler(true, options.uneven);
-            case SHARDED_FRAGMENT -> new ShardedFragmentSampler(true, options.uneven);
-            case FULL_SCAN -> new FullScanSampler(true);
-            case RANDOM -> new DistributedSampler(new RandomSampler(), options.uneven);
-        };
     }
 
     private ImageTransform trainingTransform() {

@@ -4,7 +4,7 @@ import java.util.function.LongUnaryOperator;
 
 /**
  * Deals batches of rows that lie together: the dataset's rows, in order, are cut into batches of {@code batchSize}, and in
- * each step every rank takes the next one of the epoch's order. Shares differ by less than one batch, whatever the fragments'
+ * each step every rank takes the next one of the epoch's order. Shares differ by one batch at most, whatever the fragments'
  * sizes. The rows that do not fill a whole batch come in the last step. PyTorch has none; Lance's Python API has one by this
  * name, which does not make the ranks even. A run that is resumed deals what is left of the epoch's order, in any world, by the
  * same batch size where it is shuffled.
