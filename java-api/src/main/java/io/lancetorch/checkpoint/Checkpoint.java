@@ -110,7 +110,7 @@ public final class Checkpoint implements AutoCloseable {
             return this;
         }
 
-        /** The loader's position: numbers and strings. */
+        /** The loader's position: numbers, strings, and maps of such. */
         public Builder loader(Map<String, ?> loader) {
             this.loader = loader;
             return this;
