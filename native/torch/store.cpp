@@ -2,8 +2,12 @@
 #include "store.h"
 
 #include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <memory>
@@ -38,6 +42,66 @@ void require_host(const char* host) {
   freeaddrinfo(addresses);
 }
 
+struct Address {
+  sockaddr_storage bytes{};
+  socklen_t size = 0;
+};
+
+// What `host` is, if it is an address or localhost; of size 0 for another name, which may lead others to this machine by
+// an address that it does not have itself.
+Address address_of(const std::string& host) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  if (host == "localhost") {
+    hints.ai_family = AF_INET;
+  } else {
+    hints.ai_flags = AI_NUMERICHOST;
+  }
+  addrinfo* found = nullptr;
+  Address address;
+  if (getaddrinfo(host.c_str(), nullptr, &hints, &found) == 0) {
+    std::memcpy(&address.bytes, found->ai_addr, found->ai_addrlen);
+    address.size = found->ai_addrlen;
+    freeaddrinfo(found);
+  }
+  return address;
+}
+
+uint16_t port_of(int descriptor) {
+  sockaddr_storage bound{};
+  socklen_t size = sizeof(bound);
+  if (getsockname(descriptor, reinterpret_cast<sockaddr*>(&bound), &size) != 0) {
+    return 0;
+  }
+  return ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(bound).sin6_port
+                                           : reinterpret_cast<sockaddr_in&>(bound).sin_port);
+}
+
+// A socket bound to that address alone and to `port`: c10d's own listens on all addresses of the machine.
+int bind_to(Address address, const std::string& host, uint16_t port) {
+  auto* bytes = reinterpret_cast<sockaddr*>(&address.bytes);
+  if (bytes->sa_family == AF_INET6) {
+    reinterpret_cast<sockaddr_in6*>(bytes)->sin6_port = htons(port);
+  } else {
+    reinterpret_cast<sockaddr_in*>(bytes)->sin_port = htons(port);
+  }
+  int descriptor = socket(bytes->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int reuse = 1;  // as c10d: a port that was served a moment ago can be served again
+  if (descriptor < 0 || setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse)) != 0 ||
+      bind(descriptor, bytes, address.size) != 0 || listen(descriptor, SOMAXCONN) != 0) {
+    std::string reason = std::strerror(errno);
+    bool foreign = errno == EADDRNOTAVAIL;
+    if (descriptor >= 0) {
+      close(descriptor);
+    }
+    fail(LT_IO, "cannot listen on " + host + ", port " + std::to_string(port) + ": " + reason +
+                    (foreign ? "; it is no address of this machine: where others reach it by that one, give its name, "
+                               "on which the store listens on all addresses"
+                             : ""));
+  }
+  return descriptor;
+}
+
 c10::intrusive_ptr<c10d::Store> connect(const char* host, c10d::TCPStoreOptions options) {
   try {
     return c10::make_intrusive<c10d::TCPStore>(host, options);
@@ -48,6 +112,25 @@ c10::intrusive_ptr<c10d::Store> connect(const char* host, c10d::TCPStoreOptions 
   }
   options.useLibUV = false;  // a libtorch that was built without it
   return c10::make_intrusive<c10d::TCPStore>(host, options);
+}
+
+c10::intrusive_ptr<c10d::Store> serve(const char* host, c10d::TCPStoreOptions options) {
+  Address address = address_of(host);
+  if (address.size == 0) {
+    return connect(host, std::move(options));
+  }
+  int descriptor = bind_to(address, host, options.port);
+  options.port = port_of(descriptor);
+  options.masterListenFd = descriptor;
+  try {
+    return connect(host, options);
+  } catch (...) {
+    // Whether c10d has closed it depends on how far it came.
+    if (port_of(descriptor) == options.port) {
+      close(descriptor);
+    }
+    throw;
+  }
 }
 
 }  // namespace
@@ -78,7 +161,7 @@ lt_status lt_store_tcp(const char* host, int32_t port, int32_t world_size, int32
     }
     options.waitWorkers = wait_for_workers != 0;
     options.timeout = milliseconds(timeout_milliseconds);
-    *store = to_handle(connect(host, options));
+    *store = to_handle(options.isServer ? serve(host, options) : connect(host, options));
   });
 }
 

@@ -51,7 +51,9 @@ typedef struct lt_fragment {
   uint64_t deleted_rows;
 } lt_fragment;
 
-/* Key-value pairs for the object store (for s3: region, access_key_id, ...), by Lance's own names. */
+/* Key-value pairs for the object store (for s3: region, access_key_id, ...), by Lance's own names; and one of ours:
+ * allow_external_paths = true, without which a dataset whose content names files outside of its own folder (a shallow clone,
+ * a blob kept elsewhere) is LT_UNSUPPORTED. */
 typedef struct lt_storage_option {
   const char* key;
   const char* value;

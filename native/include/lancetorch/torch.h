@@ -314,8 +314,10 @@ void lt_event_release(lt_event* event);
 typedef struct lt_store lt_store;
 
 /* Joins the store at host:port; is_server: not 0 for the one that also serves it, on `port` (0: a free one). world_size
- * -1: not known; wait_for_workers: not 0 lets the server wait until world_size clients are there.
- * LT_IO: the port is in use (named). LT_TIMEOUT: no server there in time. LT_NOT_FOUND: the host does not resolve. */
+ * -1: not known; wait_for_workers: not 0 lets the server wait until world_size clients are there. Where `host` is an
+ * address, or localhost, the server listens on that one alone; on another name, on all addresses of the machine.
+ * LT_IO: the port is in use (named), or the address is not this machine's. LT_TIMEOUT: no server there in time.
+ * LT_NOT_FOUND: the host does not resolve. */
 lt_status lt_store_tcp(const char* host, int32_t port, int32_t world_size, int32_t is_server, int32_t wait_for_workers,
                        int64_t timeout_milliseconds, lt_store** store, lt_error* err);
 /* The same store with `prefix` before each key, as a handle of its own. */

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use lance::dataset::BlobFile;
 
 use crate::abi::{LtError, borrowed, out, slice, text};
-use crate::dataset::LtDataset;
+use crate::dataset::{LtDataset, external_path};
 use crate::error::{Failure, Result, Stage, decoding, guard, guard_void};
 use crate::live::{Counted, Kind};
 use crate::runtime::block_on;
@@ -80,6 +80,12 @@ async fn open(dataset: &LtDataset, column: &str, rows: &[i64]) -> Result<Vec<Opt
             shared.uri,
             files.len()
         )));
+    }
+    if !shared.external_paths
+        && let Some(uri) = files.iter().flatten().find_map(BlobFile::uri)
+    {
+        let what = format!("a blob of '{column}' of '{}'", shared.uri);
+        return Err(external_path(&what, uri));
     }
     let blob = |(file, row): (Option<BlobFile>, &i64)| {
         file.map(|file| LtBlob {

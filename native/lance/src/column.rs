@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn a_column_outlives_its_batch_until_its_last_holder_is_gone() {
         let _alone = alone();
-        let mut batch = export(batch_of(0..100));
+        let mut batch = export(batch_of(0..100)).unwrap();
         assert!(lt_lance_live_bytes() > 0);
         let mut column = std::ptr::null_mut();
         unsafe {
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn holders_on_many_threads_free_once() {
         let _alone = alone();
-        let mut batch = export(batch_of(0..1000));
+        let mut batch = export(batch_of(0..1000)).unwrap();
         let mut column = std::ptr::null_mut();
         let code = unsafe { lt_column_take(&mut batch, 0, &mut column, std::ptr::null_mut()) };
         assert_eq!(code, 0);

@@ -10,10 +10,11 @@ use arrow::datatypes::{DataType, Field};
 use arrow::ffi::FFI_ArrowSchema;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use lance::Dataset;
-use lance::dataset::ROW_ID;
 use lance::dataset::builder::DatasetBuilder;
 use lance::dataset::fragment::FileFragment;
+use lance::dataset::{ROW_ID, ReadParams};
 use lance::datatypes::{BlobHandling, Schema};
+use lance_file::reader::FileReaderOptions;
 use tokio::sync::OnceCell;
 
 use crate::abi::{
@@ -36,6 +37,8 @@ pub struct LtDataset {
 pub struct Shared {
     pub dataset: Arc<Dataset>,
     pub uri: String,
+    /// Whether its manifest and its blobs may name files outside of its folder.
+    pub external_paths: bool,
     fragments: OnceCell<Fragments>,
     /// Those used last, the latest at the end.
     row_readers: Mutex<Vec<(RowColumns, Arc<RowReader>)>>,
@@ -61,6 +64,7 @@ impl Shared {
         Self {
             dataset: Arc::new(dataset),
             uri: uri.to_string(),
+            external_paths: false,
             fragments: OnceCell::new(),
             row_readers: Mutex::default(),
         }
@@ -273,15 +277,42 @@ pub unsafe extern "C" fn lt_dataset_open(
             )
         };
         let dataset = out(dataset, "dataset")?;
+        let external_paths = allows_external_paths(&options)?;
         let opened = block_on(open(uri, options, version, tag))?;
         let handle = Box::new(LtDataset {
-            shared: Arc::new(Shared::new(opened, uri)),
+            shared: Arc::new(Shared {
+                external_paths,
+                ..Shared::new(opened, uri)
+            }),
             _live: Counted::new(Kind::Dataset),
         });
         // SAFETY: checked above.
         unsafe { dataset.write(Box::into_raw(handle)) };
         Ok(())
     })
+}
+
+/// Our own option beside those of the object store: a dataset may name files outside of its folder.
+const EXTERNAL_PATHS: &str = "allow_external_paths";
+
+fn allows_external_paths(options: &HashMap<String, String>) -> Result<bool> {
+    match options.get(EXTERNAL_PATHS).map(String::as_str) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(Failure::invalid(format!(
+            "the option {EXTERNAL_PATHS} is '{other}', but must be true or false"
+        ))),
+    }
+}
+
+/// What a dataset's own content leads to outside of its folder, where that is not allowed.
+pub fn external_path(what: &str, path: &str) -> Failure {
+    Failure::new(
+        Code::Unsupported,
+        format!(
+            "{what} names '{path}', which is outside of the dataset's folder: if you trust it, open it with the option {EXTERNAL_PATHS} = true"
+        ),
+    )
 }
 
 /// Opens a version, a tag, or with 0 and None the latest version.
@@ -291,6 +322,24 @@ pub async fn open(
     version: u64,
     tag: Option<&str>,
 ) -> Result<Dataset> {
+    let external_paths = allows_external_paths(&options)?;
+    let dataset = open_any(uri, options, version, tag).await?;
+    match dataset.manifest().base_paths.values().next() {
+        Some(base) if !external_paths => Err(external_path(
+            &format!("the manifest of '{uri}'"),
+            &base.path,
+        )),
+        _ => Ok(dataset),
+    }
+}
+
+async fn open_any(
+    uri: &str,
+    mut options: HashMap<String, String>,
+    version: u64,
+    tag: Option<&str>,
+) -> Result<Dataset> {
+    options.remove(EXTERNAL_PATHS);
     if uri.is_empty() {
         return Err(Failure::invalid("uri is empty"));
     }
@@ -301,7 +350,13 @@ pub async fn open(
         )));
     }
     let builder = || {
-        let builder = DatasetBuilder::from_uri(uri);
+        // What a damaged file decodes to is checked before anybody follows its offsets.
+        let mut files = FileReaderOptions::default();
+        files.decoder_config.validate_on_decode = true;
+        let builder = DatasetBuilder::from_uri(uri).with_read_params(ReadParams {
+            file_reader_options: Some(files),
+            ..ReadParams::default()
+        });
         if options.is_empty() {
             builder
         } else {

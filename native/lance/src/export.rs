@@ -9,6 +9,7 @@ use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow::datatypes::DataType;
 use arrow::ffi::FFI_ArrowArray;
 
+use crate::error::{Code, Failure, Result};
 use crate::live::CountedBytes;
 
 /// Keeps a buffer, and its place in the count, alive until nobody points to it any more.
@@ -19,10 +20,39 @@ struct Owner {
 
 /// The batch as a struct array for C. Its buffers are aligned for their types and its arrays begin where their buffers do;
 /// what is not so already, is copied: a slice of bools, most of all.
-pub fn export(batch: RecordBatch) -> FFI_ArrowArray {
+pub fn export(batch: RecordBatch) -> Result<FFI_ArrowArray> {
     let mut data = StructArray::from(batch).into_data();
     data.align_buffers();
-    FFI_ArrowArray::new(&counted(data))
+    check(&data)?;
+    Ok(FFI_ArrowArray::new(&counted(data)))
+}
+
+/// A damaged file may give offsets that lead out of their buffer, and whoever reads the array follows them. Lance checks what
+/// it decodes, but not in files of its first format.
+fn check(data: &ArrayData) -> Result<()> {
+    data.validate()
+        .map_err(|e| Failure::new(Code::CorruptData, format!("a damaged column: {e}")))?;
+    let rows = data.offset()..data.offset() + data.len() + 1;
+    let ascending = match data.data_type() {
+        _ if data.is_empty() => true,
+        DataType::Binary | DataType::Utf8 | DataType::List(_) | DataType::Map(_, _) => {
+            data.buffers()[0].typed_data::<i32>()[rows].is_sorted()
+        }
+        DataType::LargeBinary | DataType::LargeUtf8 | DataType::LargeList(_) => {
+            data.buffers()[0].typed_data::<i64>()[rows].is_sorted()
+        }
+        _ => true,
+    };
+    if !ascending {
+        return Err(Failure::new(
+            Code::CorruptData,
+            format!(
+                "a damaged column: the offsets of its {} do not ascend",
+                data.data_type()
+            ),
+        ));
+    }
+    data.child_data().iter().try_for_each(check)
 }
 
 /// Bits alone keep an offset when an array is sliced, and Arrow Java does not look at the offset of an array of C.

@@ -157,7 +157,7 @@ mod tests {
 
     fn columns_of(batch: RecordBatch) -> Vec<*mut LtColumn> {
         let count = batch.num_columns();
-        let mut exported = export(batch);
+        let mut exported = export(batch).unwrap();
         (0..count)
             .map(|i| {
                 let mut column = std::ptr::null_mut();
@@ -277,7 +277,7 @@ mod tests {
             ])
             .unwrap();
             let data_type = DataType::Struct(batch.schema().fields().clone());
-            let left = export(batch);
+            let left = export(batch).unwrap();
             assert_eq!(left.child(0).offset(), 0);
             assert_eq!(left.child(1).offset(), 0);
             let data = unsafe { from_ffi_and_data_type(left, data_type) }.unwrap();

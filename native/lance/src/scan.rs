@@ -926,7 +926,7 @@ impl Scan {
             return Ok(None);
         }
         if let Some(batch) = incoming.next_of_rest() {
-            return Ok(Some(export(batch)));
+            return incoming.hand_out(batch);
         }
         let item = match incoming.bundles.try_recv() {
             Ok(item) => Some(item),
@@ -951,11 +951,14 @@ impl Scan {
         };
         match item {
             Some(Ok(bundle)) if bundle.batch.num_rows() <= bundle.rows => {
-                Ok(Some(export(bundle.batch)))
+                incoming.hand_out(bundle.batch)
             }
             Some(Ok(bundle)) => {
                 incoming.rest = Some((bundle, 0));
-                Ok(incoming.next_of_rest().map(export))
+                match incoming.next_of_rest() {
+                    Some(batch) => incoming.hand_out(batch),
+                    None => Ok(None),
+                }
             }
             Some(Err(failure)) => {
                 incoming.ended = true;
@@ -980,6 +983,12 @@ impl Incoming {
             self.rest = None;
         }
         Some(batch)
+    }
+
+    fn hand_out(&mut self, batch: RecordBatch) -> Result<Option<FFI_ArrowArray>> {
+        let exported = export(batch);
+        self.ended |= exported.is_err();
+        exported.map(Some)
     }
 }
 

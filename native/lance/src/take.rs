@@ -48,9 +48,10 @@ pub unsafe extern "C" fn lt_dataset_take(
         } else {
             Some(c_schema(&taken.schema())?)
         };
+        let exported = export(taken)?;
         // SAFETY: `batch` was checked above; `schema` is NULL or the caller's.
         unsafe {
-            batch.write(export(taken));
+            batch.write(exported);
             if let Some(exported) = exported_schema {
                 schema.write(exported);
             }

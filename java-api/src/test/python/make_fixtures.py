@@ -153,6 +153,26 @@ def blobs(folder: Path) -> None:
     lance.write_dataset(table, str(target), data_storage_version="2.1")
 
 
+def elsewhere(folder: Path) -> None:
+    """Datasets that name files outside of their folders; the tests make and remove the second one's file."""
+    outside = Path("/tmp/lancetorch-elsewhere")
+    outside.mkdir(exist_ok=True)
+    ids = pa.array(range(5), pa.int64())
+    source = lance.write_dataset(pa.table({"id": ids}), outside / "source.lance", mode="overwrite")
+    target = folder / "python-clone.lance"
+    shutil.rmtree(target, ignore_errors=True)
+    source.shallow_clone(str(target), source.version)
+
+    (outside / "secret.txt").write_text("a secret")
+    target = folder / "python-external-blobs.lance"
+    shutil.rmtree(target, ignore_errors=True)
+    videos = lance.blob_array([b"inside", lance.Blob.from_uri(f"file://{outside}/secret.txt")])
+    schema = pa.schema([pa.field("id", pa.int64()), lance.blob_field("video")])
+    table = pa.table({"id": ids[:2], "video": videos}, schema=schema)
+    lance.write_dataset(table, target, allow_external_blob_outside_bases=True)
+    shutil.rmtree(outside)
+
+
 def png(array: np.ndarray, path: Path) -> None:
     Image.fromarray(array).save(path, optimize=True)
 
@@ -200,6 +220,7 @@ def main() -> None:
     evolved(RESOURCES / "lance")
     tensors(RESOURCES / "lance")
     blobs(RESOURCES / "lance")
+    elsewhere(RESOURCES / "lance")
     images(RESOURCES / "images", Path(sys.argv[1]))
 
 

@@ -103,11 +103,11 @@ impl Scratch {
     ) -> Result<()> {
         let decoded = &self.decoded[..frame.rect.width * frame.rect.height * PIXEL];
         let size = options.height * options.width * PIXEL;
-        grow(&mut self.resized, size);
+        grow(&mut self.resized, size)?;
         let resized = &mut self.resized[..size];
         resize(&mut self.resizer, decoded, frame, view, resized)?;
         let width = options.width * 3;
-        grow(&mut self.packed, width);
+        grow(&mut self.packed, width)?;
         let packed = &mut self.packed[..width];
         turned_rows(resized, view.to, view.turn, &mut self.row, |y, row| {
             let at = y * width..(y + 1) * width;
@@ -157,7 +157,7 @@ impl Scratch {
     fn decode_frame(&mut self, encoded: &[u8], header: &Header, frame: &Frame) -> Result<()> {
         let decoder = decoder(&mut self.jpeg)?;
         let pixels = frame.rect.width * frame.rect.height;
-        grow(&mut self.decoded, pixels * PIXEL);
+        grow(&mut self.decoded, pixels * PIXEL)?;
         let decoded = &mut self.decoded[..pixels * PIXEL];
         if !header.inks {
             return decoder.decode(encoded, frame, decoded, raw::TJPF_TJPF_RGBX);
@@ -175,10 +175,18 @@ fn decoder(slot: &mut Option<Decoder>) -> Result<&mut Decoder> {
     })
 }
 
-pub fn grow(buffer: &mut Vec<u8>, size: usize) {
+/// Makes room; where there is none, that is an error, and not the process's end.
+pub fn grow(buffer: &mut Vec<u8>, size: usize) -> Result<()> {
     if buffer.len() < size {
+        buffer.try_reserve_exact(size - buffer.len()).map_err(|_| {
+            Failure::new(
+                Code::OutOfMemory,
+                format!("its pixels need {size} bytes, which this machine has not"),
+            )
+        })?;
         buffer.resize(size, 0);
     }
+    Ok(())
 }
 
 pub fn check_pixels(width: usize, height: usize, max_pixels: u64) -> Result<()> {

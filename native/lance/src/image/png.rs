@@ -41,12 +41,12 @@ pub fn decode_png(
     let (color, _) = reader.output_color_type();
     let pixels = width * height;
     if color == png::ColorType::Rgba {
-        grow(rgbx, size);
+        grow(rgbx, size)?;
         reader.next_frame(&mut rgbx[..size]).map_err(failed)?;
     } else {
-        grow(scratch, size);
+        grow(scratch, size)?;
         reader.next_frame(&mut scratch[..size]).map_err(failed)?;
-        grow(rgbx, pixels * PIXEL);
+        grow(rgbx, pixels * PIXEL)?;
         let to = rgbx[..pixels * PIXEL].as_chunks_mut::<PIXEL>().0.iter_mut();
         let from = &scratch[..size];
         match color {

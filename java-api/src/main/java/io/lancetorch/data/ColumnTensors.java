@@ -62,7 +62,8 @@ public final class ColumnTensors {
             }
             Tensor tensor = Tensor.empty(DType.BOOL, sizes);
             if (count > 0) {
-                ImageCodec.unpackBits(values.buffer(1), first, count, tensor.data());
+                MemorySegment bits = values.buffer(1).reinterpret((first + count + 7) / 8);
+                ImageCodec.unpackBits(bits, first, count, tensor.data());
             }
             return tensor;
         }

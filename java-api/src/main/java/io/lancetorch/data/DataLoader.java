@@ -126,6 +126,9 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
 
     /** How to load; unset, the whole dataset for a world of one, in batches of 32, all columns. */
     public static final class Builder {
+        /** Far beyond what helps, and what a process can have. */
+        private static final int MOST = 1024;
+
         private final LanceDataset dataset;
         private final Map<String, ColumnFunction> functions = new LinkedHashMap<>();
         private final Map<String, ImageTransform> images = new LinkedHashMap<>();
@@ -345,6 +348,10 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             if (decodeThreads < 1 || prefetch < 1 || batchSize < 1) {
                 throw new InvalidArgumentException("a batch of " + batchSize + " rows, " + decodeThreads
                         + " decoding threads and a prefetch of " + prefetch + ": all are 1 or more");
+            }
+            if (decodeThreads > MOST || prefetch > MOST) {
+                throw new InvalidArgumentException(decodeThreads + " decoding threads and a prefetch of " + prefetch
+                        + ": both are at most " + MOST);
             }
             if (!rankSaid) {
                 worldSize = RankEnvironment.worldSizeOrOne();

@@ -1,5 +1,6 @@
 package io.lancetorch.distributed;
 
+import io.lancetorch.error.CancelledException;
 import io.lancetorch.error.Collective;
 import io.lancetorch.error.DeadlineException;
 import io.lancetorch.error.InvalidArgumentException;
@@ -15,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
 
 /**
  * What a rank knows of the others' failures. Each rank holds a connection to rank 0, whose address and secret are in the
@@ -23,6 +25,11 @@ import java.util.concurrent.TimeUnit;
 abstract sealed class HealthChannel implements AutoCloseable permits HealthHub, HealthSpoke {
     static final String KEY = "lancetorch/health";
     private static final Duration FAREWELL = Duration.ofMillis(500);
+    /** Which failures are at fault, the first of these that there is. */
+    private static final List<Predicate<PeerFailure>> CAUSES = List.of(
+            failure -> failure.isEnd() && failure.kind() != PeerFailure.Kind.LEFT,
+            PeerFailure::isEnd,
+            failure -> failure.kind() == PeerFailure.Kind.STALLED);
 
     final int rank;
     final int worldSize;
@@ -88,6 +95,9 @@ abstract sealed class HealthChannel implements AutoCloseable permits HealthHub, 
                 throw failure(where, new Collective("joining the group", 0, -1), failures(), null);
             }
             if (!waitUntil(deadline)) {
+                if (Thread.currentThread().isInterrupted()) {
+                    throw new CancelledException(where + "interrupted while waiting for the other ranks", null);
+                }
                 List<PeerFailure> missing = missing();
                 missing.forEach(this::announce);
                 List<Integer> ranks = missing.stream().map(PeerFailure::rank).toList();
@@ -105,11 +115,15 @@ abstract sealed class HealthChannel implements AutoCloseable permits HealthHub, 
     static LanceTorchException failure(
             String where, Collective collective, List<PeerFailure> failures, Throwable cause) {
         List<PeerFailure> ends = failures.stream().filter(PeerFailure::isEnd).toList();
-        // Ranks leave because another one has failed, so one that left is at fault only where none did.
-        List<PeerFailure> causes = ends.stream()
-                .filter(failure -> failure.kind() != PeerFailure.Kind.LEFT)
-                .toList();
-        List<PeerFailure> told = !causes.isEmpty() ? causes : !ends.isEmpty() ? ends : failures;
+        // Ranks leave because another one has failed, and are late because another one stands still.
+        List<PeerFailure> told = failures;
+        for (Predicate<PeerFailure> atFault : CAUSES) {
+            List<PeerFailure> found = failures.stream().filter(atFault).toList();
+            if (!found.isEmpty()) {
+                told = found;
+                break;
+            }
+        }
         List<Integer> ranks = told.stream().map(PeerFailure::rank).toList();
         String message = where
                 + (ends.isEmpty() ? "the deadline has passed: " : "")
@@ -119,7 +133,7 @@ abstract sealed class HealthChannel implements AutoCloseable permits HealthHub, 
                 : new PeerFailedException(message, cause, ranks, collective);
     }
 
-    /** Waits for a notification; false where {@code deadline} has passed. */
+    /** Waits for a notification; false where {@code deadline} has passed, and after an interrupt, which stays set. */
     private boolean waitUntil(long deadline) {
         long left = TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime());
         if (left <= 0) {

@@ -217,7 +217,10 @@ final class HealthHub extends HealthChannel {
                 }
             }
             add(found, 0, position(), done.sequence);
-            found.forEach(this::announce);
+            // All at once, or the rank's own thread would read the first and miss the others.
+            synchronized (this) {
+                found.forEach(this::announce);
+            }
         }
         send(HealthMessage.of(HealthMessage.Type.VERDICT, 0, ""));
         noteVerdict();

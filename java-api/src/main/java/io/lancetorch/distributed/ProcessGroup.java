@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.lancetorch.bindings.Status;
 import io.lancetorch.bindings.torch.torch_h;
+import io.lancetorch.error.CancelledException;
 import io.lancetorch.error.Collective;
 import io.lancetorch.error.DeadlineException;
 import io.lancetorch.error.InvalidArgumentException;
@@ -26,7 +27,7 @@ import java.util.List;
  * <p>The short names, such as {@link #allReduce}, wait for the end; those that end in {@code Async} return a {@link Work}.
  * Both throw {@link PeerFailedException} where another rank is gone, failed or has left, and {@link DeadlineException} after
  * the timeout; either names the ranks, the operation, its number and the {@link #step}. What failed is over: the group is
- * closed, and made anew.
+ * closed, and made anew. An interrupt of a thread that waits is a {@link CancelledException}.
  *
  * <p>Ranks watch each other by a connection of each to rank 0 ({@link HealthCheck}), so that the end of a process is known
  * at once, also to ranks that wait for another one. A process that is stopped is no more than late, until the timeout.
@@ -41,13 +42,10 @@ public final class ProcessGroup implements AutoCloseable {
     private final int worldSize;
     private final Store ownedStore;
     private final HealthChannel health; // null: nobody to watch, or not asked for
-    private final Arena arena = Arena.ofAuto();
-    private final MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
-    private final MemorySegment out = arena.allocate(ADDRESS);
     // Handles of works that were closed before they had ended.
     private final List<MemorySegment> givenUp = new ArrayList<>();
     private final Object handleLock = new Object();
-    private MemorySegment handle;
+    private volatile MemorySegment handle;
     private boolean aborted;
     private boolean broken;
     private boolean averaging;
@@ -73,15 +71,14 @@ public final class ProcessGroup implements AutoCloseable {
                 ? null
                 : HealthChannel.join(store, rank, worldSize, interfaceHost, joinTimeout, healthCheck);
         try (Arena temporary = Arena.ofConfined()) {
+            MemorySegment host = interfaceHost == null ? MemorySegment.NULL : temporary.allocateFrom(interfaceHost);
+            MemorySegment error = temporary.allocate(Status.ERROR_SIZE, 8);
+            MemorySegment out = temporary.allocate(ADDRESS);
+            long millis = Math.max(1, timeout.toMillis());
             check(
-                    torch_h.lt_process_group_gloo(
-                            store.handle(),
-                            rank,
-                            worldSize,
-                            interfaceHost == null ? MemorySegment.NULL : temporary.allocateFrom(interfaceHost),
-                            Math.max(1, timeout.toMillis()),
-                            out,
-                            error),
+                    store.handle()
+                            .call(opened ->
+                                    torch_h.lt_process_group_gloo(opened, rank, worldSize, host, millis, out, error)),
                     error,
                     new Collective("connecting", 0, -1));
             synchronized (handleLock) {
@@ -174,10 +171,11 @@ public final class ProcessGroup implements AutoCloseable {
     }
 
     MemorySegment handle() {
-        if (handle == null) {
+        MemorySegment open = handle;
+        if (open == null) {
             throw new IllegalStateException("the process group of rank " + rank + " is closed");
         }
-        return handle;
+        return open;
     }
 
     public int rank() {
@@ -322,33 +320,54 @@ public final class ProcessGroup implements AutoCloseable {
 
     /** Releases the handle of a work, or keeps it until the work has ended. */
     void giveUp(MemorySegment work) {
-        if (handle == null) {
-            torch_h.lt_work_release(work);
-            return;
-        }
-        givenUp.add(work);
-        givenUp.removeIf(other -> {
-            boolean done = Work.isDone(other);
-            if (done) {
-                torch_h.lt_work_release(other);
+        synchronized (givenUp) {
+            if (handle == null) {
+                torch_h.lt_work_release(work);
+                return;
             }
-            return done;
-        });
+            givenUp.add(work);
+            givenUp.removeIf(other -> {
+                boolean done = Work.isDone(other);
+                if (done) {
+                    torch_h.lt_work_release(other);
+                }
+                return done;
+            });
+        }
     }
 
     // ---- collectives ----
 
-    private Work work(Collective collective, int status) {
-        if (status == torch_h.LT_INVALID_ARGUMENT()) {
-            takeBack();
-        }
-        check(status, error, collective);
-        return new Work(this, collective, MemorySegment.ofAddress(out.get(JAVA_LONG, 0)));
+    @FunctionalInterface
+    private interface Start {
+        int call(MemorySegment group, MemorySegment out, MemorySegment error);
     }
 
-    private static void finish(Work work) {
+    private Work start(String operation, Start start) {
+        handle();
+        Collective collective = begin(operation);
+        try (Arena temporary = Arena.ofConfined()) {
+            MemorySegment error = temporary.allocate(Status.ERROR_SIZE, 8);
+            MemorySegment out = temporary.allocate(ADDRESS);
+            int status;
+            // Only queues it; a close on another thread comes before or after.
+            synchronized (handleLock) {
+                status = start.call(handle(), out, error);
+            }
+            if (status == torch_h.LT_INVALID_ARGUMENT()) {
+                takeBack();
+            }
+            check(status, error, collective);
+            return new Work(this, collective, MemorySegment.ofAddress(out.get(JAVA_LONG, 0)));
+        }
+    }
+
+    private void finish(Work work) {
         try (work) {
             work.await();
+        } catch (CancelledException e) {
+            broken = true; // nobody waits for its end any more
+            throw e;
         }
     }
 
@@ -359,11 +378,11 @@ public final class ProcessGroup implements AutoCloseable {
 
     /** As {@link #allReduce}; a timeout of 0 is the group's. */
     public Work allReduceAsync(Tensor tensor, ReduceOp op, Duration timeout) {
-        MemorySegment group = handle();
         MemorySegment values = tensor.nativeHandle();
-        return work(
-                begin("all-reduce"),
-                torch_h.lt_all_reduce(group, values, op.ordinal(), timeout.toMillis(), out, error));
+        return start(
+                "all-reduce",
+                (group, out, error) ->
+                        torch_h.lt_all_reduce(group, values, op.ordinal(), timeout.toMillis(), out, error));
     }
 
     /** Replaces the tensor's values by those of rank {@code root}. */
@@ -373,9 +392,10 @@ public final class ProcessGroup implements AutoCloseable {
 
     /** As {@link #broadcast}; a timeout of 0 is the group's. */
     public Work broadcastAsync(Tensor tensor, int root, Duration timeout) {
-        MemorySegment group = handle();
         MemorySegment values = tensor.nativeHandle();
-        return work(begin("broadcast"), torch_h.lt_broadcast(group, values, root, timeout.toMillis(), out, error));
+        return start(
+                "broadcast",
+                (group, out, error) -> torch_h.lt_broadcast(group, values, root, timeout.toMillis(), out, error));
     }
 
     /** Fills {@code outputs}, one tensor like {@code input} for each rank, with every rank's input. */
@@ -387,11 +407,12 @@ public final class ProcessGroup implements AutoCloseable {
     public Work allGatherAsync(List<Tensor> outputs, Tensor input, Duration timeout) {
         requireOnePerRank(outputs, "outputs");
         try (Arena temporary = Arena.ofConfined()) {
-            MemorySegment group = handle();
             MemorySegment targets = handles(outputs, temporary);
             MemorySegment values = input.nativeHandle();
-            return work(
-                    begin("all-gather"), torch_h.lt_all_gather(group, targets, values, timeout.toMillis(), out, error));
+            return start(
+                    "all-gather",
+                    (group, out, error) ->
+                            torch_h.lt_all_gather(group, targets, values, timeout.toMillis(), out, error));
         }
     }
 
@@ -404,12 +425,12 @@ public final class ProcessGroup implements AutoCloseable {
     public Work reduceScatterAsync(Tensor output, List<Tensor> inputs, ReduceOp op, Duration timeout) {
         requireOnePerRank(inputs, "inputs");
         try (Arena temporary = Arena.ofConfined()) {
-            MemorySegment group = handle();
             MemorySegment target = output.nativeHandle();
             MemorySegment values = handles(inputs, temporary);
-            return work(
-                    begin("reduce-scatter"),
-                    torch_h.lt_reduce_scatter(group, target, values, op.ordinal(), timeout.toMillis(), out, error));
+            return start(
+                    "reduce-scatter",
+                    (group, out, error) -> torch_h.lt_reduce_scatter(
+                            group, target, values, op.ordinal(), timeout.toMillis(), out, error));
         }
     }
 
@@ -420,8 +441,7 @@ public final class ProcessGroup implements AutoCloseable {
 
     /** As {@link #barrier}; a timeout of 0 is the group's. */
     public Work barrierAsync(Duration timeout) {
-        MemorySegment group = handle();
-        return work(begin("barrier"), torch_h.lt_barrier(group, timeout.toMillis(), out, error));
+        return start("barrier", (group, out, error) -> torch_h.lt_barrier(group, timeout.toMillis(), out, error));
     }
 
     private void requireOnePerRank(List<Tensor> tensors, String name) {
@@ -453,11 +473,13 @@ public final class ProcessGroup implements AutoCloseable {
         if (broken || averaging || health != null && !health.failures(sequence).isEmpty()) {
             abort();
         }
-        for (MemorySegment work : givenUp) {
-            torch_h.lt_work_wait(work, 0, error);
-            torch_h.lt_work_release(work);
+        synchronized (givenUp) {
+            for (MemorySegment work : givenUp) {
+                torch_h.lt_work_wait(work, 0, MemorySegment.NULL);
+                torch_h.lt_work_release(work);
+            }
+            givenUp.clear();
         }
-        givenUp.clear();
         MemorySegment released;
         synchronized (handleLock) {
             released = handle;

@@ -5,32 +5,39 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import io.lancetorch.bindings.Handle;
 import io.lancetorch.bindings.NativeLibraries;
 import io.lancetorch.bindings.Status;
 import io.lancetorch.bindings.torch.torch_h;
+import io.lancetorch.error.CancelledException;
 import io.lancetorch.error.DeadlineException;
 import io.lancetorch.error.StorageException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
+import java.util.concurrent.TimeUnit;
 
 /**
- * A key-value store that all ranks share: c10d's TCPStore, so that ranks in Python can join it. Any thread. The caller closes
- * it, after the process groups that were made with it.
+ * A key-value store that all ranks share: c10d's TCPStore, so that ranks in Python can join it. Any thread, also while another
+ * one closes it. The caller closes it, after the process groups that were made with it.
  */
 public final class Store implements AutoCloseable {
+    /** A thread in native code sees neither an interrupt nor a close; so often it looks. */
+    private static final long INTERRUPT_MILLIS = 50;
+
     private final String host;
-    private MemorySegment handle;
+    private final Handle handle;
 
     private Store(String host, MemorySegment out) {
         this.host = host;
-        handle = MemorySegment.ofAddress(out.get(JAVA_LONG, 0));
+        handle = new Handle("this Store", out.get(JAVA_LONG, 0), torch_h::lt_store_release);
     }
 
     /**
-     * Joins the store at {@code host:port}; {@code server}: also serve it, on that port, or on a free one where it is 0.
+     * Joins the store at {@code host:port}; {@code server}: also serve it, on that port, or on a free one where it is 0. Where
+     * {@code host} is an address, or localhost, it is served on that one alone; on another name, on all of the machine's.
      *
-     * @throws StorageException where the port is in use
+     * @throws StorageException where the port is in use, or the address is not this machine's
      * @throws DeadlineException where nobody serves it in time
      */
     public static Store tcp(String host, int port, boolean server, int worldSize, Duration timeout) {
@@ -59,15 +66,13 @@ public final class Store implements AutoCloseable {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
             MemorySegment out = arena.allocate(ADDRESS);
-            Status.check(torch_h.lt_store_prefix(handle(), arena.allocateFrom(prefix), out, error), error);
+            MemorySegment text = arena.allocateFrom(prefix);
+            Status.check(handle.call(store -> torch_h.lt_store_prefix(store, text, out, error)), error);
             return new Store(host, out);
         }
     }
 
-    synchronized MemorySegment handle() {
-        if (handle == null) {
-            throw new IllegalStateException("this Store is closed");
-        }
+    Handle handle() {
         return handle;
     }
 
@@ -78,7 +83,7 @@ public final class Store implements AutoCloseable {
 
     /** The port that it is served on. */
     public int port() {
-        return torch_h.lt_store_port(handle());
+        return handle.call(torch_h::lt_store_port);
     }
 
     /** Sends a value, and does not wait for the server: another rank's {@link #get} waits for it. */
@@ -87,7 +92,8 @@ public final class Store implements AutoCloseable {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
             MemorySegment bytes = arena.allocate(Math.max(1, value.length));
             MemorySegment.copy(value, 0, bytes, JAVA_BYTE, 0, value.length);
-            Status.check(torch_h.lt_store_set(handle(), arena.allocateFrom(key), bytes, value.length, error), error);
+            MemorySegment name = arena.allocateFrom(key);
+            Status.check(handle.call(store -> torch_h.lt_store_set(store, name, bytes, value.length, error)), error);
         }
     }
 
@@ -95,20 +101,33 @@ public final class Store implements AutoCloseable {
      * Waits for a key and returns its value.
      *
      * @throws DeadlineException where nobody sets it in time
+     * @throws CancelledException where the thread is interrupted while it waits; the interrupt stays set
      */
     public byte[] get(String key, Duration timeout) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
             MemorySegment size = arena.allocate(JAVA_LONG);
             MemorySegment name = arena.allocateFrom(key);
+            long deadline = System.nanoTime() + timeout.toNanos();
             for (long capacity = 4096; ; capacity = size.get(JAVA_LONG, 0)) {
-                MemorySegment value = arena.allocate(capacity);
-                Status.check(
-                        torch_h.lt_store_get(
-                                handle(), name, Math.max(1, timeout.toMillis()), value, capacity, size, error),
-                        error,
-                        "key " + key);
-                if (size.get(JAVA_LONG, 0) <= capacity) {
+                long room = capacity;
+                MemorySegment value = arena.allocate(room);
+                int status;
+                long left;
+                do {
+                    left = TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime());
+                    long wait = Math.clamp(left, 1, INTERRUPT_MILLIS);
+                    status = handle.call(store -> torch_h.lt_store_get(store, name, wait, value, room, size, error));
+                    if (status == torch_h.LT_TIMEOUT() && Thread.currentThread().isInterrupted()) {
+                        throw new CancelledException("interrupted while waiting for key " + key, null);
+                    }
+                } while (status == torch_h.LT_TIMEOUT() && left > INTERRUPT_MILLIS);
+                if (status == torch_h.LT_TIMEOUT()) {
+                    throw new DeadlineException("the key " + key + " of the store at " + host + " was not set within "
+                            + timeout.toMillis() + " ms");
+                }
+                Status.check(status, error, "key " + key);
+                if (size.get(JAVA_LONG, 0) <= room) {
                     return value.asSlice(0, size.get(JAVA_LONG, 0)).toArray(JAVA_BYTE);
                 }
             }
@@ -120,7 +139,8 @@ public final class Store implements AutoCloseable {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
             MemorySegment sum = arena.allocate(JAVA_LONG);
-            Status.check(torch_h.lt_store_add(handle(), arena.allocateFrom(key), amount, sum, error), error);
+            MemorySegment name = arena.allocateFrom(key);
+            Status.check(handle.call(store -> torch_h.lt_store_add(store, name, amount, sum, error)), error);
             return sum.get(JAVA_LONG, 0);
         }
     }
@@ -130,17 +150,15 @@ public final class Store implements AutoCloseable {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
             MemorySegment found = arena.allocate(JAVA_INT);
-            Status.check(torch_h.lt_store_check(handle(), arena.allocateFrom(key), found, error), error);
+            MemorySegment name = arena.allocateFrom(key);
+            Status.check(handle.call(store -> torch_h.lt_store_check(store, name, found, error)), error);
             return found.get(JAVA_INT, 0) != 0;
         }
     }
 
-    /** Leaves the store; where this rank serves it, ends it. A second close does nothing. */
+    /** Leaves the store, and ends the waits of other threads; where this rank serves it, ends it. A second close does nothing. */
     @Override
-    public synchronized void close() {
-        if (handle != null) {
-            torch_h.lt_store_release(handle);
-            handle = null;
-        }
+    public void close() {
+        handle.close();
     }
 }

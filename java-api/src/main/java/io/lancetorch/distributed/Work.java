@@ -4,6 +4,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 
 import io.lancetorch.bindings.Status;
 import io.lancetorch.bindings.torch.torch_h;
+import io.lancetorch.error.CancelledException;
 import io.lancetorch.error.Collective;
 import io.lancetorch.error.DeadlineException;
 import io.lancetorch.error.PeerFailedException;
@@ -13,6 +14,9 @@ import java.time.Duration;
 
 /** A collective under way. Its tensors must not be touched before {@link #await} has returned. The caller closes it. */
 public final class Work implements AutoCloseable {
+    /** A thread in native code sees no interrupt; so often it looks. */
+    private static final long INTERRUPT_MILLIS = 100;
+
     private final ProcessGroup group;
     private final Collective collective;
     private MemorySegment handle;
@@ -40,6 +44,8 @@ public final class Work implements AutoCloseable {
      *
      * @throws PeerFailedException naming the ranks that are gone, failed or left
      * @throws DeadlineException where the collective's timeout has passed, naming the ranks that did not come
+     * @throws CancelledException where the thread is interrupted while it waits; the interrupt stays set, and the collective
+     *     goes on
      */
     public void await() {
         await(Duration.ZERO);
@@ -47,18 +53,35 @@ public final class Work implements AutoCloseable {
 
     /** As {@link #await()}, for no longer than {@code timeout} where that is more than 0; the collective goes on. */
     public void await(Duration timeout) {
+        long limit = timeout.toMillis();
+        long begin = System.nanoTime();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
-            int status = torch_h.lt_work_wait(handle(), timeout.toMillis(), error);
-            if (status == torch_h.LT_TIMEOUT() && timeout.toMillis() > 0 && !isDone()) {
-                Status.check(status, error, group.where(collective));
+            while (true) {
+                long left = limit == 0 ? INTERRUPT_MILLIS : limit - (System.nanoTime() - begin) / 1_000_000;
+                int status = waitFor(Math.clamp(left, 1, INTERRUPT_MILLIS), error);
+                if (status != torch_h.LT_TIMEOUT() || isDone()) {
+                    group.check(status == torch_h.LT_OK() ? status : waitFor(0, error), error, collective);
+                    return;
+                }
+                if (limit > 0 && left <= INTERRUPT_MILLIS) {
+                    throw new DeadlineException(
+                            group.where(collective) + ": it is still under way after " + limit + " ms");
+                }
+                if (Thread.currentThread().isInterrupted()) {
+                    throw new CancelledException("interrupted while waiting for " + group.where(collective), null);
+                }
             }
-            group.check(status, error, collective);
         }
     }
 
+    /** Holds off {@link #close} on another thread meanwhile. */
+    private synchronized int waitFor(long millis, MemorySegment error) {
+        return torch_h.lt_work_wait(handle(), millis, error);
+    }
+
     /** Whether it has ended, well or not. */
-    public boolean isDone() {
+    public synchronized boolean isDone() {
         return isDone(handle());
     }
 
@@ -73,7 +96,7 @@ public final class Work implements AutoCloseable {
 
     /** Gives the work up, and does not wait: one that is under way goes on, to its end or its group's. */
     @Override
-    public void close() {
+    public synchronized void close() {
         if (handle != null) {
             group.giveUp(handle);
             handle = null;

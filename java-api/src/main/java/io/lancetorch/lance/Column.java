@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 
 import io.lancetorch.bindings.lance.ArrowArray;
 import io.lancetorch.bindings.lance.lance_h;
+import io.lancetorch.error.CorruptDataException;
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.UnsupportedException;
 import java.lang.foreign.MemorySegment;
@@ -147,6 +148,10 @@ public final class Column implements AutoCloseable {
             default ->
                 throw new UnsupportedException(
                         "column " + field.name() + " is " + field.typeName() + " and has no bytes by row");
+        }
+        if (begin < 0 || end < begin) {
+            throw new CorruptDataException(
+                    "row " + row + " of column " + field.name() + " has the offsets " + begin + " and " + end, row);
         }
         return buffer(2).reinterpret(end).asSlice(begin, end - begin);
     }

@@ -14,7 +14,11 @@ final class DenseColumn {
 
     /** The {@code ArrowArray} of {@code rows} rows of {@code field} whose values lie at {@code values}. */
     static MemorySegment array(Field field, MemorySegment values, long rows, SegmentAllocator allocator) {
-        long bytes = Math.multiplyExact(rows, rowBytes(field, field));
+        long rowBytes = rowBytes(field, field);
+        if (rows > Long.MAX_VALUE / Math.max(1, rowBytes)) {
+            throw new InvalidArgumentException(rows + " rows of column " + field.name() + ", " + field.typeName());
+        }
+        long bytes = rows * rowBytes;
         if (!values.isNative() || values.byteSize() != bytes) {
             throw new InvalidArgumentException(
                     (values.isNative() ? values.byteSize() + " bytes" : "an array of the Java heap") + " for " + rows

@@ -37,9 +37,21 @@ public final class ImageCodec {
         }
     }
 
-    /** Unpacks {@code count} bits, from bit {@code offset} on, to a byte 0 or 1 each. */
+    /**
+     * Unpacks {@code count} bits, from bit {@code offset} on, to a byte 0 or 1 each.
+     *
+     * @throws InvalidArgumentException where there are not so many, or is no room for them
+     */
     public static void unpackBits(MemorySegment bits, long offset, long count, MemorySegment bytes) {
         NativeLibraries.lance();
+        if (offset < 0
+                || count < 0
+                || count > bytes.byteSize()
+                || offset > Long.MAX_VALUE - count
+                || (offset + count) / 8 + ((offset + count) % 8 == 0 ? 0 : 1) > bits.byteSize()) {
+            throw new InvalidArgumentException(count + " bits from bit " + offset + " on, of " + bits.byteSize()
+                    + " bytes, to " + bytes.byteSize() + " bytes");
+        }
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
             Status.check(lance_h.lt_bits_unpack(bits, offset, count, bytes, error), error);

@@ -60,6 +60,9 @@ public final class ImageDecoder {
             Column column, long first, long count, MemorySegment keys, MemorySegment codes, MemorySegment pixels) {
         requireRoom(keys, count, 8, "keys");
         requireRoom(codes, count, 4, "codes");
+        if (!pixels.isNative() || pixels.isReadOnly()) {
+            throw new InvalidArgumentException("images are decoded into native memory that may be written");
+        }
         MemorySegment error = ERROR.get();
         int status = lance_h.lt_image_decode(
                 column.array(), format(column), first, count, options, keys, codes, pixels, pixels.byteSize(), error);
@@ -69,9 +72,9 @@ public final class ImageDecoder {
     }
 
     private static void requireRoom(MemorySegment values, long count, int size, String name) {
-        if (values.address() != 0 && values.byteSize() / size < count) {
-            throw new InvalidArgumentException(
-                    values.byteSize() + " bytes at " + name + " for " + count + " rows of " + size + " bytes");
+        if (!values.isNative() || values.address() != 0 && values.byteSize() / size < count) {
+            throw new InvalidArgumentException(values.byteSize() + " bytes at " + name + " for " + count + " rows of "
+                    + size + " bytes of native memory");
         }
     }
 
@@ -93,10 +96,15 @@ public final class ImageDecoder {
      * @throws InvalidArgumentException where the memory is not of {@code count} images
      */
     public void toFloats(MemorySegment bytes, long count, MemorySegment floats) {
-        long values = Math.multiplyExact(count, 3L * transform.height() * transform.width());
-        if (bytes.byteSize() < values || floats.byteSize() / ValueLayout.JAVA_FLOAT.byteSize() < values) {
+        long size = 3L * transform.height() * transform.width();
+        long values = count * size;
+        if (!bytes.isNative()
+                || !floats.isNative()
+                || count > Long.MAX_VALUE / size
+                || bytes.byteSize() < values
+                || floats.byteSize() / ValueLayout.JAVA_FLOAT.byteSize() < values) {
             throw new InvalidArgumentException(bytes.byteSize() + " bytes to " + floats.byteSize()
-                    + " bytes of floats: not " + count + " images of " + transform.width() + " x "
+                    + " bytes of native memory for floats: not " + count + " images of " + transform.width() + " x "
                     + transform.height() + " pixels");
         }
         MemorySegment error = ERROR.get();

@@ -20,9 +20,12 @@ public final class Lance {
     /**
      * Sets the number of threads that decompress and filter; the cores of the machine unless said.
      *
-     * @throws InvalidArgumentException for fewer than 1, or after the first use of a dataset with another number
+     * @throws InvalidArgumentException for fewer than 1, for more than 4,096, or after the first use of a dataset with another number
      */
     public static void numThreads(int threads) {
+        if (threads > 4096) {
+            throw new InvalidArgumentException(threads + " threads for Lance: at most 4,096");
+        }
         NativeLibraries.lance();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);

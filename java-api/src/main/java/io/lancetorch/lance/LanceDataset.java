@@ -3,6 +3,7 @@ package io.lancetorch.lance;
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import io.lancetorch.bindings.Handle;
 import io.lancetorch.bindings.NativeLibraries;
 import io.lancetorch.bindings.Status;
 import io.lancetorch.bindings.lance.ArrowArray;

@@ -179,7 +179,7 @@ public final class LanceWriter implements AutoCloseable {
      *
      * @throws InvalidArgumentException for a value that does not fit its column; the row is not added then
      */
-    public void append(Object... values) {
+    public synchronized void append(Object... values) {
         handle();
         if (values.length != builders.length) {
             throw new InvalidArgumentException(
@@ -205,7 +205,7 @@ public final class LanceWriter implements AutoCloseable {
      *
      * @throws InvalidArgumentException where they are not
      */
-    public void write(RecordBatch batch) {
+    public synchronized void write(RecordBatch batch) {
         handle();
         flush();
         try (Arena temporary = Arena.ofConfined()) {
@@ -244,7 +244,7 @@ public final class LanceWriter implements AutoCloseable {
      * @throws InvalidArgumentException for values that do not fit their column; no row is added then
      * @throws UnsupportedException for memory as a column whose values have no fixed width
      */
-    public void appendColumns(long count, Object... columns) {
+    public synchronized void appendColumns(long count, Object... columns) {
         handle();
         if (columns.length != builders.length || count < 0) {
             throw new InvalidArgumentException(count + " rows of " + columns.length + " columns for the "
@@ -303,7 +303,7 @@ public final class LanceWriter implements AutoCloseable {
     }
 
     /** Writes what is left, commits, closes this writer, and returns the dataset's new version. */
-    public long finish() {
+    public synchronized long finish() {
         flush();
         MemorySegment writer = handle();
         handle = null;
@@ -316,7 +316,7 @@ public final class LanceWriter implements AutoCloseable {
 
     /** Without {@link #finish} before, ends the write and commits nothing; else does nothing. */
     @Override
-    public void close() {
+    public synchronized void close() {
         if (handle != null) {
             lance_h.lt_writer_abort(handle);
             handle = null;

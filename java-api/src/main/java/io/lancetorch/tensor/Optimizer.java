@@ -93,7 +93,7 @@ public final class Optimizer implements AutoCloseable {
     }
 
     /** Changes the parameters by their gradients; those without one stay. */
-    public void step() {
+    public synchronized void step() {
         Native frame = Native.get();
         frame.check(torch_h.lt_optimizer_step(handle(), frame.error));
     }
@@ -104,18 +104,18 @@ public final class Optimizer implements AutoCloseable {
     }
 
     /** Takes the gradients away, or, where not {@code setToNone}, fills them with zeros. */
-    public void zeroGrad(boolean setToNone) {
+    public synchronized void zeroGrad(boolean setToNone) {
         Native frame = Native.get();
         frame.check(torch_h.lt_optimizer_zero_grad(handle(), setToNone ? 1 : 0, frame.error));
     }
 
-    public double learningRate() {
+    public synchronized double learningRate() {
         Native frame = Native.get();
         frame.check(torch_h.lt_optimizer_learning_rate(handle(), frame.out, frame.error));
         return frame.out.get(JAVA_DOUBLE, 0);
     }
 
-    public void learningRate(double learningRate) {
+    public synchronized void learningRate(double learningRate) {
         Native frame = Native.get();
         frame.check(torch_h.lt_optimizer_set_learning_rate(handle(), learningRate, frame.error));
     }
@@ -125,7 +125,7 @@ public final class Optimizer implements AutoCloseable {
      * {"state": {0: {"momentum_buffer": ...}, ...}, "param_groups": [{"lr": 0.1, ..., "params": [0, ...]}]}}. The tensors
      * belong to the current scope, and alias the optimizer's own: its next step changes them.
      */
-    public Map<String, Object> stateDict() {
+    public synchronized Map<String, Object> stateDict() {
         return OptimizerState.of(this, kind, parameterCount);
     }
 
@@ -136,13 +136,13 @@ public final class Optimizer implements AutoCloseable {
      * @throws InvalidArgumentException where it is no such state, is another optimizer's, or does not fit the parameters
      * @throws UnsupportedException for more than one group of parameters, or an option that libtorch has not in C++
      */
-    public void loadStateDict(Map<?, ?> state) {
+    public synchronized void loadStateDict(Map<?, ?> state) {
         OptimizerState.load(this, kind, parameterCount, state);
     }
 
     /** Frees the optimizer and its state; a second close does nothing. */
     @Override
-    public void close() {
+    public synchronized void close() {
         if (handle != null) {
             torch_h.lt_optimizer_release(handle);
             handle = null;

@@ -333,6 +333,10 @@ public final class Tensor implements AutoCloseable {
     }
 
     private Tensor plain(DType dtype) {
+        if (count() > Integer.MAX_VALUE - 8) {
+            throw new InvalidArgumentException("the tensor that " + origin + " made has " + count()
+                    + " elements, more than an array of Java holds: take parts of it");
+        }
         return Ops.contiguous(to(Device.CPU).to(dtype));
     }
 

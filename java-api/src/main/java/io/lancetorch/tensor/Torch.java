@@ -48,9 +48,12 @@ public final class Torch {
     /**
      * Sets how many threads one operator may use; torchrun's OMP_NUM_THREADS does the same from outside.
      *
-     * @throws InvalidArgumentException for fewer than 1
+     * @throws InvalidArgumentException for fewer than 1, or more than 4,096: OpenMP ends the process where it cannot start them
      */
     public static void numThreads(int threads) {
+        if (threads > 4096) {
+            throw new InvalidArgumentException(threads + " threads for an operator: at most 4,096");
+        }
         Native frame = Native.get();
         frame.check(torch_h.lt_torch_set_num_threads(threads, frame.error));
     }

@@ -38,6 +38,7 @@ import net.razorvine.pickle.Unpickler;
  */
 final class TorchFileReader {
     private static final int MAX_PICKLE_BYTES = 256 << 20;
+    private static final int MAX_RECORDS = 1 << 20;
 
     private static final Op AS_STRIDED = Op.lazy("aten::as_strided", "");
 
@@ -49,10 +50,17 @@ final class TorchFileReader {
     private final Map<String, Tensor> storages = new HashMap<>();
     private final Set<Tensor> given = new LinkedHashSet<>();
     private final Map<Object, Object> containers = new IdentityHashMap<>();
+    /** Bytes that the records which are still to be read can have. */
+    private long bytesLeft;
 
-    private TorchFileReader(Path path, ZipFile zip) {
+    private TorchFileReader(Path path, ZipFile zip) throws IOException {
         this.path = path;
         this.zip = zip;
+        bytesLeft = Files.size(path);
+        if (zip.size() > MAX_RECORDS) {
+            throw new CorruptDataException(
+                    path + " has " + zip.size() + " records; at most " + MAX_RECORDS + " are read");
+        }
         String pickle = zip.stream()
                 .map(ZipEntry::getName)
                 .filter(name -> name.endsWith("/data.pkl"))
@@ -136,6 +144,7 @@ final class TorchFileReader {
         if (entry.getSize() > most) {
             throw new CorruptDataException(path + ": record " + name(entry) + " has " + entry.getSize() + " bytes");
         }
+        takeFromFile(entry);
         byte[] bytes;
         try (InputStream stream = zip.getInputStream(entry)) {
             bytes = stream.readNBytes(most);
@@ -144,6 +153,20 @@ final class TorchFileReader {
         checksum.update(bytes);
         requireChecksum(entry, checksum);
         return bytes;
+    }
+
+    /** Lets no small file become a huge value: records are not compressed, and do not overlap, as torch.save writes them. */
+    private void takeFromFile(ZipEntry entry) {
+        if (entry.getMethod() != ZipEntry.STORED) {
+            throw new UnsupportedException(
+                    path + ": record " + name(entry)
+                            + " is compressed, which torch.save does not do: unpack the file and zip it with the method STORED");
+        }
+        bytesLeft -= entry.getSize();
+        if (entry.getSize() < 0 || bytesLeft < 0) {
+            throw new CorruptDataException(path + ": record " + name(entry) + " has " + entry.getSize()
+                    + " bytes, more than are left of the file");
+        }
     }
 
     private String name(ZipEntry entry) {
@@ -280,10 +303,11 @@ final class TorchFileReader {
         if (entry == null) {
             throw new CorruptDataException(path + " has no record data/" + key);
         }
-        if (count < 0 || entry.getSize() != count * dtype.size()) {
+        if (count < 0 || count > Long.MAX_VALUE / dtype.size() || entry.getSize() != count * dtype.size()) {
             throw new CorruptDataException(path + ": record data/" + key + " has " + entry.getSize() + " bytes, but "
                     + count + " elements of " + dtype + " were written");
         }
+        takeFromFile(entry);
         Tensor tensor = Tensor.empty(dtype, count);
         try (InputStream stream = zip.getInputStream(entry)) {
             var checksum = new CRC32();

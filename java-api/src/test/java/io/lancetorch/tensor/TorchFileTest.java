@@ -10,7 +10,7 @@ import io.lancetorch.error.LanceTorchException;
 import io.lancetorch.error.StorageException;
 import io.lancetorch.error.UnsupportedException;
 import io.lancetorch.testing.Python;
-import java.io.ByteArrayOutputStream;
+import io.lancetorch.testing.TorchFiles;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -21,10 +21,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import java.util.zip.CRC32;
-import java.util.zip.ZipEntry;
-import java.util.zip.ZipFile;
-import java.util.zip.ZipOutputStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -196,41 +192,9 @@ class TorchFileTest {
 
     // ---- pickles that nobody writes ----
 
-    /** The file's bytes with another data.pkl, under right checksums. */
-    private static byte[] withPickle(Path source, byte[] pickle) throws IOException {
-        var bytes = new ByteArrayOutputStream();
-        try (ZipFile zip = new ZipFile(source.toFile());
-                var out = new ZipOutputStream(bytes)) {
-            for (ZipEntry entry : zip.stream().toList()) {
-                byte[] content = entry.getName().endsWith("/data.pkl")
-                        ? pickle
-                        : zip.getInputStream(entry).readAllBytes();
-                var copy = new ZipEntry(entry.getName());
-                copy.setMethod(ZipEntry.STORED);
-                copy.setSize(content.length);
-                var checksum = new CRC32();
-                checksum.update(content);
-                copy.setCrc(checksum.getValue());
-                out.putNextEntry(copy);
-                out.write(content);
-            }
-        }
-        return bytes.toByteArray();
-    }
-
-    private static byte[] pickle(Path source) throws IOException {
-        try (ZipFile zip = new ZipFile(source.toFile())) {
-            ZipEntry entry = zip.stream()
-                    .filter(e -> e.getName().endsWith("/data.pkl"))
-                    .findFirst()
-                    .orElseThrow();
-            return zip.getInputStream(entry).readAllBytes();
-        }
-    }
-
     private Throwable loading(byte[] pickle) throws IOException {
         TorchFile.save(file, 1L);
-        Files.write(file, withPickle(file, pickle));
+        Files.write(file, TorchFiles.withPickle(file, pickle));
         return catchThrowable(() -> TorchFile.load(file));
     }
 
@@ -275,10 +239,43 @@ class TorchFileTest {
     }
 
     @Test
+    void recordsThatAreCompressedOrOverlapAreRefusedBeforeTheyAreRead() throws Exception {
+        List<Object> tensors = new ArrayList<>();
+        for (int i = 0; i < 100; i++) {
+            tensors.add(Ops.zeros(DType.UINT8, 1 << 16));
+        }
+        TorchFile.save(file, tensors);
+        Path small = folder.resolve("small.pt");
+        Files.write(small, TorchFiles.compressed(file));
+        assertThat(small).satisfies(path -> assertThat(Files.size(path)).isLessThan(100_000));
+        assertThatThrownBy(() -> TorchFile.load(small))
+                .isInstanceOf(UnsupportedException.class)
+                .hasMessageContaining("compressed");
+        Files.write(small, TorchFiles.overlapping(file));
+        assertThat(small).satisfies(path -> assertThat(Files.size(path)).isLessThan(100_000));
+        assertThatThrownBy(() -> TorchFile.load(small))
+                .isInstanceOf(CorruptDataException.class)
+                .hasMessageContaining("more than are left");
+    }
+
+    @Test
+    void storageWhoseBytesWrapAroundIsRefused() throws Exception {
+        TorchFile.save(file, Tensor.of(new float[0]));
+        String pickle = new String(TorchFiles.pickle(file), StandardCharsets.ISO_8859_1);
+        // The storage's number of elements, behind its device: 2 to the 62 floats are 2 to the 64 bytes.
+        String wrapped = pickle.replaceFirst("(?s)(cpuq.)K\\x00", "$1\u008a\b\0\0\0\0\0\0\0@");
+        assertThat(wrapped).isNotEqualTo(pickle);
+        Files.write(file, TorchFiles.withPickle(file, wrapped.getBytes(StandardCharsets.ISO_8859_1)));
+        assertThatThrownBy(() -> TorchFile.load(file))
+                .isInstanceOf(CorruptDataException.class)
+                .hasMessageContaining("elements");
+    }
+
+    @Test
     void fiveHundredDamagedFilesAreReadOrRefusedInOneWayOfOurOwn() throws Exception {
         TorchFile.save(file, sample(Ops.reshape(Ops.arange(200).to(DType.FLOAT32), 10, 20)));
         byte[] whole = Files.readAllBytes(file);
-        byte[] pickle = pickle(file);
+        byte[] pickle = TorchFiles.pickle(file);
         var random = new Random(20261123);
         List<Throwable> others = new ArrayList<>();
         int refused = 0;
@@ -292,7 +289,7 @@ class TorchFileTest {
                 int at = random.nextInt(bytes.length);
                 bytes[at] = (byte) (i % 3 == 0 ? bytes[at] ^ 1 << random.nextInt(8) : random.nextInt(256));
             }
-            Files.write(damaged, i % 2 == 0 ? bytes : withPickle(file, bytes));
+            Files.write(damaged, i % 2 == 0 ? bytes : TorchFiles.withPickle(file, bytes));
             Throwable thrown = catchThrowable(() -> {
                 try (var _ = new TensorScope()) {
                     TorchFile.load(damaged);

@@ -1,4 +1,4 @@
-package io.lancetorch.lance;
+package io.lancetorch.bindings;
 
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
@@ -9,19 +9,21 @@ import java.util.function.ToIntFunction;
  * A native object that many threads use and one closes: a close waits for calls that are under way, and calls after it are
  * an IllegalStateException.
  */
-final class Handle {
+public final class Handle {
     private final String name;
     private final Consumer<MemorySegment> release;
     private final ReentrantReadWriteLock lock = new ReentrantReadWriteLock();
     private MemorySegment address;
 
-    Handle(String name, long address, Consumer<MemorySegment> release) {
+    /** {@code release} frees what is at {@code address}. */
+    public Handle(String name, long address, Consumer<MemorySegment> release) {
         this.name = name;
         this.address = MemorySegment.ofAddress(address);
         this.release = release;
     }
 
-    int call(ToIntFunction<MemorySegment> function) {
+    /** Calls {@code function}; {@link #close} waits for it. */
+    public int call(ToIntFunction<MemorySegment> function) {
         lock.readLock().lock();
         try {
             if (address == null) {
@@ -34,7 +36,7 @@ final class Handle {
     }
 
     /** Calls {@code consumer} where it is open still. */
-    void ifOpen(Consumer<MemorySegment> consumer) {
+    public void ifOpen(Consumer<MemorySegment> consumer) {
         lock.readLock().lock();
         try {
             if (address != null) {
@@ -46,7 +48,7 @@ final class Handle {
     }
 
     /** Hands the object over to native code, which frees it. */
-    int consume(ToIntFunction<MemorySegment> function) {
+    public int consume(ToIntFunction<MemorySegment> function) {
         lock.writeLock().lock();
         try {
             if (address == null) {
@@ -60,7 +62,8 @@ final class Handle {
         }
     }
 
-    void close() {
+    /** Frees the object, after the calls that are under way; a second close does nothing. */
+    public void close() {
         lock.writeLock().lock();
         try {
             if (address != null) {
