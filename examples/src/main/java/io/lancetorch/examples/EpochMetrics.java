@@ -9,7 +9,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.Locale;
 
 /**
- * What an epoch was, over all ranks.
+ * What an epoch was, over all ranks; of an epoch in which the run was resumed, what came after that.
  *
  * @param loss the mean over the images seen, each as its batch found it
  * @param imagesPerSecond of all ranks together

@@ -6,25 +6,31 @@ import io.lancetorch.data.DataLoader;
 import io.lancetorch.data.LoaderState;
 import io.lancetorch.distributed.ProcessGroup;
 import io.lancetorch.examples.model.ResNet;
+import io.lancetorch.lance.LanceDataset;
 import io.lancetorch.tensor.Optimizer;
 import java.util.Map;
 
-/** Keeps checkpoints of a run as the command line asks for them, and lets a run go on from one. */
-final class RunCheckpoints {
+/**
+ * Keeps checkpoints of a run as the command line asks for them, and lets a run go on from one: on the version of the dataset
+ * that it began with.
+ */
+final class RunCheckpoints implements AutoCloseable {
+    private static final String MODEL = "model";
+    private static final String SAMPLER = "sampler";
+
     private final TrainCommand options;
-    private final ResNet model;
-    private final Optimizer optimizer;
-    private final DataLoader training;
     private final boolean leader;
     private final CheckpointDirectory directory;
+    private CheckpointDirectory.Latest latest;
+    private LoaderState position; // of the latest; null: from the start
+    private ResNet model;
+    private Optimizer optimizer;
+    private DataLoader training;
     private long step;
 
-    /** {@code group}: null for a world of one. */
-    RunCheckpoints(TrainCommand options, ResNet model, Optimizer optimizer, DataLoader training, ProcessGroup group) {
+    /** Reads the latest checkpoint where the command line asks for it. {@code group}: null for a world of one. */
+    RunCheckpoints(TrainCommand options, ProcessGroup group) {
         this.options = options;
-        this.model = model;
-        this.optimizer = optimizer;
-        this.training = training;
         leader = group == null || group.rank() == 0;
         if (options.checkpoint == null) {
             directory = null;
@@ -33,33 +39,60 @@ final class RunCheckpoints {
         } else {
             directory = CheckpointDirectory.of(options.checkpoint, options.keep, group);
         }
+        if (directory != null && options.resumes()) {
+            latest = directory.latest();
+            if (latest.isPresent()) {
+                position = LoaderState.fromMap(latest.checkpoint().loader());
+            }
+        }
     }
 
-    /** Where the command line asks for it, goes on from the latest checkpoint. Returns the epoch of the next step. */
-    int resume() {
-        if (directory == null || !options.resumes()) {
+    /** The dataset as the run began with it, or its latest version. The caller closes it. */
+    LanceDataset openDataset() {
+        return position == null
+                ? LanceDataset.open(options.dataset)
+                : LanceDataset.openVersion(options.dataset, Map.of(), position.datasetVersion());
+    }
+
+    /**
+     * Gives model, optimizer and loader what they had, where there is a checkpoint, and saves them from now on. Returns the
+     * epoch of the next step.
+     */
+    int begin(ResNet model, Optimizer optimizer, DataLoader training) {
+        this.model = model;
+        this.optimizer = optimizer;
+        this.training = training;
+        if (latest == null) {
             return 0;
         }
-        try (CheckpointDirectory.Latest latest = directory.latest()) {
-            latest.skipped()
-                    .forEach(skipped -> System.err.println(
-                            "lancetorch: skipped " + skipped.reason().getMessage()));
-            if (!latest.isPresent()) {
-                say("no checkpoint in " + options.checkpoint + ": starting anew");
-                return 0;
-            }
-            Checkpoint checkpoint = latest.checkpoint();
-            checkpoint.restoreModel(model.stateDict());
-            checkpoint.restoreOptimizer(optimizer);
-            checkpoint.restoreRandomState();
-            step = checkpoint.step();
-            say("going on from " + latest.file());
-            LoaderState position = LoaderState.fromMap(checkpoint.loader());
-            if (position.isAtEnd()) {
-                return Math.toIntExact(position.epoch() + 1);
-            }
-            training.resume(position);
-            return Math.toIntExact(position.epoch());
+        latest.skipped()
+                .forEach(skipped -> System.err.println(
+                        "lancetorch: skipped " + skipped.reason().getMessage()));
+        if (position == null) {
+            say("no checkpoint in " + options.checkpoint + ": starting anew");
+            return 0;
+        }
+        Checkpoint checkpoint = latest.checkpoint();
+        requireSame(MODEL, options.model);
+        requireSame(SAMPLER, options.sampler.toString());
+        checkpoint.restoreModel(model.stateDict());
+        checkpoint.restoreOptimizer(optimizer);
+        checkpoint.restoreRandomState();
+        step = checkpoint.step();
+        say("going on from " + latest.file());
+        close();
+        if (position.isAtEnd()) {
+            return Math.toIntExact(position.epoch() + 1);
+        }
+        training.resume(position);
+        return Math.toIntExact(position.epoch());
+    }
+
+    private void requireSame(String option, String value) {
+        Object before = latest.checkpoint().metadata().get(option);
+        if (before != null && !before.equals(value)) {
+            throw new UserException("--" + option + " is " + value + ", and " + latest.file() + " is of a run with "
+                    + before + ": go on with that one, or name another folder by --checkpoint");
         }
     }
 
@@ -78,11 +111,11 @@ final class RunCheckpoints {
     void afterStep() {
         step++;
         if (directory != null && options.checkpointEvery != null && step % options.checkpointEvery == 0) {
-            LoaderState position = training.state();
+            LoaderState now = training.state();
             // The end of an epoch is saved when all of it is done, so that a run that goes on from there misses
             // nothing.
-            if (!position.isAtEnd()) {
-                save(position);
+            if (!now.isAtEnd()) {
+                save(now);
             }
         }
     }
@@ -94,19 +127,27 @@ final class RunCheckpoints {
         }
     }
 
-    private void save(LoaderState position) {
+    private void save(LoaderState now) {
         if (!leader) {
             return;
         }
         try (Checkpoint checkpoint = Checkpoint.after(step)
-                .epoch(position.epoch())
+                .epoch(now.epoch())
                 .model(model.stateDict())
                 .optimizer(optimizer)
                 .randomState()
-                .loader(position.toMap())
-                .metadata(Map.of("model", options.model, "dataset", options.dataset))
+                .loader(now.toMap())
+                .metadata(Map.of(MODEL, options.model, SAMPLER, options.sampler.toString(), "dataset", options.dataset))
                 .build()) {
             directory.save(checkpoint);
+        }
+    }
+
+    /** Frees the checkpoint that was read. */
+    @Override
+    public void close() {
+        if (latest != null) {
+            latest.close();
         }
     }
 }

@@ -1,7 +1,5 @@
 package io.lancetorch.examples;
 
-import static java.util.Map.entry;
-
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.lancetorch.data.BadRows;
@@ -49,6 +47,7 @@ final class Trainer implements AutoCloseable {
     private final ProcessGroup group;
     private final ResNet model;
     private final DistributedDataParallel ddp;
+    private final Optimizer optimizer;
     private final TrainingStep step;
     private final DataLoader training;
     private final DataLoader validation;
@@ -61,7 +60,12 @@ final class Trainer implements AutoCloseable {
         worldSize = environment == null ? 1 : environment.worldSize();
         limitThreads();
         try {
-            LanceDataset dataset = own(LanceDataset.open(options.dataset));
+            group = environment == null
+                    ? null
+                    : own(ProcessGroup.fromEnvironment(environment, Duration.ofSeconds(options.timeout)));
+            agree(options());
+            checkpoints = own(new RunCheckpoints(options, group));
+            LanceDataset dataset = own(checkpoints.openDataset());
             var split = RowSplit.of(dataset, options.validationFraction);
             DataLoader.Builder builder = loader(
                             dataset, trainingTransform(), options.sampler.sampler(options.uneven), options.seed)
@@ -69,12 +73,7 @@ final class Trainer implements AutoCloseable {
             training = own((options.logRows == null ? builder : builder.withRowId()).open());
             validation = validationLoader(dataset, split);
             int classes = classes(dataset);
-            group = environment == null
-                    ? null
-                    : own(ProcessGroup.fromEnvironment(environment, Duration.ofSeconds(options.timeout)));
-            if (group != null) {
-                Agreement.check(group, plan(dataset));
-            }
+            agree(plan(dataset));
             Torch.manualSeed(options.seed);
             model = own(ResNet.of(options.model, classes));
             if (options.weights != null) {
@@ -85,13 +84,12 @@ final class Trainer implements AutoCloseable {
                 }
             }
             ddp = group == null ? null : own(new DistributedDataParallel(group, model.parameters(), model.buffers()));
-            Optimizer optimizer =
+            optimizer =
                     own(Optimizer.sgd(model.parameters(), options.learningRate, options.momentum, options.weightDecay));
             RowLog log = options.logRows == null
                     ? null
                     : own(new RowLog(options.logRows, rank, worldSize, options.resumes()));
             step = new TrainingStep(model, ddp, optimizer, countsValidRowsAlone(), log);
-            checkpoints = new RunCheckpoints(options, model, optimizer, training, group);
             if (rank == 0) {
                 System.out.printf(
                         Locale.ROOT,
@@ -112,23 +110,34 @@ final class Trainer implements AutoCloseable {
         }
     }
 
+    private void agree(Map<String, String> values) {
+        if (group != null) {
+            Agreement.check(group, values);
+        }
+    }
+
+    /** Those of which others would make other plans or other collectives. */
+    private Map<String, String> options() {
+        return Map.of(
+                "lancetorch", Main.VERSION,
+                "--seed", Long.toString(options.seed),
+                "--batch-size", Integer.toString(options.batchSize),
+                "--sampler", options.sampler.toString(),
+                "--uneven", options.uneven.toString(),
+                "--bad-rows", options.badRows.toString(),
+                "--val-fraction", options.validationFraction.toString(),
+                "--epochs", Integer.toString(options.epochs),
+                "--resume", Boolean.toString(options.resumes()));
+    }
+
     /** What makes the ranks' plans alike. */
     private Map<String, String> plan(LanceDataset dataset) {
         var fragments = new CRC32();
         fragments.update(dataset.fragments().toString().getBytes(StandardCharsets.UTF_8));
-        return Map.ofEntries(
-                entry("lancetorch", Main.VERSION),
-                entry("dataset version", Long.toString(dataset.version())),
-                entry("fragments' checksum", Long.toHexString(fragments.getValue())),
-                entry("--seed", Long.toString(options.seed)),
-                entry("--batch-size", Integer.toString(options.batchSize)),
-                entry("--sampler", options.sampler.toString()),
-                entry("--uneven", options.uneven.toString()),
-                entry("--bad-rows", options.badRows.toString()),
-                entry("--val-fraction", options.validationFraction.toString()),
-                entry("--epochs", Integer.toString(options.epochs)),
-                entry("--resume", Boolean.toString(options.resumes())),
-                entry("steps of an epoch", Integer.toString(training.steps())));
+        return Map.of(
+                "dataset version", Long.toString(dataset.version()),
+                "fragments' checksum", Long.toHexString(fragments.getValue()),
+                "steps of an epoch", Integer.toString(training.steps()));
     }
 
     /**
@@ -240,7 +249,7 @@ final class Trainer implements AutoCloseable {
     }
 
     private void train() throws IOException {
-        for (int epoch = checkpoints.resume(); epoch < options.epochs; epoch++) {
+        for (int epoch = checkpoints.begin(model, optimizer, training); epoch < options.epochs; epoch++) {
             EpochMetrics metrics = epoch(epoch);
             if (rank == 0) {
                 System.out.println(metrics.line(options.epochs));

@@ -167,6 +167,37 @@ class TrainingTest {
         assertThat(nowhere.output()).contains("--checkpoint");
     }
 
+    @Test
+    void runThatIsResumedGoesOnWithTheVersionOfTheDatasetThatItBeganWith() throws Exception {
+        String changing = folder.resolve("changing.lance").toString();
+        Result created = CommandLineRun.run("create-dataset", changing, "--images", "20");
+        assertThat(created.status()).as(created.output()).isZero();
+        Path checkpoints = folder.resolve("versions");
+        Path file = folder.resolve("versions.jsonl");
+        List<String> command = List.of(
+                "train",
+                changing,
+                "--no-ddp",
+                "--batch-size=10",
+                "--image-size=32",
+                "--metrics=" + file,
+                "--checkpoint");
+        Result first = resumable(command, checkpoints, "--epochs=1");
+        assertThat(first.status()).as(first.output()).isZero();
+        Result rewritten = CommandLineRun.run("create-dataset", changing, "--images", "30", "--overwrite");
+        assertThat(rewritten.status()).as(rewritten.output()).isZero();
+        Result other = resumable(command, checkpoints, "--epochs=2", "--resume", "--sampler=random");
+        assertThat(other.status()).isEqualTo(1);
+        assertThat(other.output())
+                .contains("--sampler is random", "of a run with sharded_batch")
+                .doesNotContain("\tat ");
+        Result second = resumable(command, checkpoints, "--epochs=2", "--resume");
+        assertThat(second.status()).as(second.output()).isZero();
+        assertThat(metrics(file))
+                .extracting(epoch -> epoch.get("images_seen").asInt())
+                .containsExactly(20, 20);
+    }
+
     private static Result resumable(List<String> command, Path checkpoints, String... more) throws Exception {
         List<String> arguments = new ArrayList<>(command);
         arguments.add(checkpoints.toString());
