@@ -14,16 +14,20 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Properties;
+import org.bytedeco.javacpp.Loader;
 
 /**
  * Opens the two shims and the libtorch below them, once for the process and for ever. Where a shim lies is said by the
- * system property {@code lancetorch.native} or the variable {@code LANCETORCH_NATIVE}; which libtorch it runs with by
- * {@code lancetorch.libtorch} or {@code LANCETORCH_LIBTORCH}, otherwise by whoever built the shim, and otherwise it is the
- * JavaCPP presets'.
+ * system property {@code lancetorch.native} or the variable {@code LANCETORCH_NATIVE}; otherwise it is that of the
+ * lancetorch-natives jar on the class path. Which libtorch it runs with is said by {@code lancetorch.libtorch} or {@code
+ * LANCETORCH_LIBTORCH}, otherwise by whoever built the folder, and otherwise it is the JavaCPP presets'.
  *
  * <p>Whoever calls into jextract's {@code torch_h} or {@code lance_h} calls {@link #torch()} or {@link #lance()} before.
  */
 public final class NativeLibraries {
+    /** Where the lancetorch-natives jar of a platform has its files. */
+    private static final String PACKED = "io/lancetorch/natives/";
+
     private NativeLibraries() {}
 
     /** Opens libtorch and its shim at the first call. Any thread. */
@@ -102,7 +106,8 @@ public final class NativeLibraries {
 
     private static String namedLibtorch(Properties build) {
         String named = setting("lancetorch.libtorch", "LANCETORCH_LIBTORCH");
-        return named == null ? build.getProperty("torch.home") : named;
+        // The folder in which a jar was built is on another machine.
+        return named == null && namedFolder() != null ? build.getProperty("torch.home") : named;
     }
 
     /** C++ has no stable ABI across libtorch versions, so a shim must not even be opened beside another than its own. */
@@ -116,7 +121,8 @@ public final class NativeLibraries {
     }
 
     private static Properties buildProperties(Path shim) {
-        Path file = shim.resolveSibling("liblancetorch_torch.properties");
+        String name = "liblancetorch_torch.properties";
+        Path file = namedFolder() == null ? packedShim(name) : shim.resolveSibling(name);
         Properties properties = new Properties();
         try (Reader reader = Files.newBufferedReader(file)) {
             properties.load(reader);
@@ -146,16 +152,40 @@ public final class NativeLibraries {
         return (version >>> 56) + "." + (version >>> 48 & 0xff) + "." + (version >>> 40 & 0xff);
     }
 
+    private static String namedFolder() {
+        return setting("lancetorch.native", "LANCETORCH_NATIVE");
+    }
+
     private static Path shim(String name) {
-        String folder = setting("lancetorch.native", "LANCETORCH_NATIVE");
+        String folder = namedFolder();
         if (folder == null) {
-            throw new NotFoundException("where " + name + " lies is not said: set -Dlancetorch.native=DIR or"
-                    + " LANCETORCH_NATIVE to the folder build/native/lib that ./lancetorch build makes");
+            return packedShim(name);
         }
         Path file = Path.of(folder).toAbsolutePath().resolve(name);
         if (!Files.exists(file)) {
             throw new NotFoundException(
                     "no " + file + ": run ./lancetorch build, or correct -Dlancetorch.native or LANCETORCH_NATIVE");
+        }
+        return file;
+    }
+
+    private static Path packedShim(String name) {
+        String platform = null;
+        Path file = null;
+        try {
+            platform = Loader.getPlatform();
+            file = PackedLibrary.unpack(PACKED + platform + "/" + name);
+        } catch (NoClassDefFoundError e) {
+            // JavaCPP, which unpacks, is not there: then no jar's libraries are.
+        }
+        if (file == null) {
+            throw new NotFoundException("no " + name + ": looked for a folder named by -Dlancetorch.native or"
+                    + " LANCETORCH_NATIVE, then "
+                    + (platform == null
+                            ? "for org.bytedeco:javacpp on the class path, which unpacks libraries"
+                            : "for " + PACKED + platform + "/" + name + " on the class path")
+                    + "; add io.lancetorch:lancetorch-natives with the classifier of this platform, or name the folder"
+                    + " build/native/lib that ./lancetorch build makes");
         }
         return file;
     }

@@ -1,10 +1,7 @@
 package io.lancetorch.bindings;
 
 import io.lancetorch.error.NotFoundException;
-import io.lancetorch.error.StorageException;
-import java.io.File;
 import java.io.IOException;
-import java.net.URL;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -47,21 +44,13 @@ public final class PresetsLibtorch {
 
     private static Path unpack(String preset, String name) {
         String resource = "org/bytedeco/" + preset + "/" + Loader.getPlatform() + "/" + name;
-        URL url = PresetsLibtorch.class.getClassLoader().getResource(resource);
-        if (url == null) {
+        Path file = PackedLibrary.unpack(resource);
+        if (file == null) {
             throw new NotFoundException("no " + resource + " on the class path: add org.bytedeco:" + preset
                     + " with the classifier " + Loader.getPlatform()
                     + ", or name a libtorch with -Dlancetorch.libtorch=DIR or LANCETORCH_LIBTORCH");
         }
-        try {
-            File file = Loader.cacheResource(url);
-            if (file == null) {
-                throw new StorageException("JavaCPP could not unpack " + resource + " to " + Loader.getCacheDir());
-            }
-            return file.toPath().toAbsolutePath();
-        } catch (IOException e) {
-            throw new StorageException("cannot unpack " + resource + " to JavaCPP's cache: " + e.getMessage(), e);
-        }
+        return file;
     }
 
     /** Writes the folders of the unpacked libraries to the CMake cache script {@code args[0]}. Called by the build. */

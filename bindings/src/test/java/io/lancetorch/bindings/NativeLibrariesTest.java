@@ -3,6 +3,7 @@ package io.lancetorch.bindings;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.lancetorch.error.UnsupportedException;
 import java.io.File;
@@ -12,9 +13,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipOutputStream;
+import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -129,10 +135,60 @@ class NativeLibrariesTest {
     }
 
     @Test
-    void missingPropertyIsNamed() throws Exception {
-        assertThat(open(List.of(), "torch", "lance"))
-                .allSatisfy(answer ->
-                        assertThat(answer).startsWith("NotFoundException").contains("-Dlancetorch.native=DIR"));
+    void whereShimsWereLookedForIsNamedWhereThereAreNone() throws Exception {
+        assertThat(open(List.of(), "torch", "lance")).allSatisfy(answer -> assertThat(answer)
+                .startsWith("NotFoundException")
+                .contains("-Dlancetorch.native", "LANCETORCH_NATIVE", "io/lancetorch/natives/")
+                .contains("io.lancetorch:lancetorch-natives"));
+    }
+
+    @Test
+    void withoutJavaCppNoJarIsLookedInto() throws Exception {
+        String without = Arrays.stream(System.getProperty("java.class.path").split(File.pathSeparator))
+                .filter(entry -> !entry.contains("javacpp-"))
+                .collect(Collectors.joining(File.pathSeparator));
+        assertThat(open(without, List.of(), "lance").getFirst())
+                .startsWith("NotFoundException")
+                .contains("org.bytedeco:javacpp");
+    }
+
+    /** As a jar of lancetorch-natives, whose libtorch is the presets' own, whatever the folder was built for. */
+    @Test
+    void shimsOpenFromAJarOnTheClassPathUnlessAFolderIsNamed() throws Exception {
+        assumeTrue(
+                System.getProperty("lancetorch.libtorch", "").isEmpty()
+                        && !builtVersion().contains("torch.home"),
+                "the shim here is for another libtorch than the presets'");
+        Path jar = folder.resolve("natives-" + ProcessHandle.current().pid() + ".jar");
+        String platform = Loader.getPlatform();
+        try (var zip = new ZipOutputStream(Files.newOutputStream(jar))) {
+            for (String name : List.of("liblancetorch_torch.so", "liblancetorch_torch.properties")) {
+                zip.putNextEntry(new ZipEntry("io/lancetorch/natives/" + platform + "/" + name));
+                Files.copy(NATIVE.resolve(name), zip);
+                zip.closeEntry();
+            }
+        }
+        String classPath = System.getProperty("java.class.path") + File.pathSeparator + jar;
+        try {
+            assertThat(open(classPath, List.of(), "torch", "lance"))
+                    .satisfiesExactly(torch -> assertThat(torch).isEqualTo("torch is open"), lance -> assertThat(lance)
+                            .startsWith("NotFoundException")
+                            .contains("liblancetorch_lance.so"));
+            Path nowhere = folder.resolve("nowhere");
+            assertThat(open(classPath, List.of("-Dlancetorch.native=" + nowhere), "torch")
+                            .getFirst())
+                    .contains(nowhere.toString());
+        } finally {
+            delete(Loader.getCacheDir().toPath().resolve(jar.getFileName()));
+        }
+    }
+
+    private static void delete(Path folder) throws IOException {
+        try (Stream<Path> files = Files.walk(folder)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                Files.delete(file);
+            }
+        }
     }
 
     @Test
