@@ -4,6 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.lancetorch.examples.CommandLineRun.Result;
 import io.lancetorch.examples.RowLogs.Line;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -178,13 +181,16 @@ class KilledTrainingTest {
         assertThat(result.output())
                 .contains("no checkpoint in " + folder.resolve(checkpoints) + ": starting anew")
                 .contains("going on from " + folder.resolve(checkpoints));
-        List<Line> lines = RowLogs.read(rows);
+        assertNothingIsLost(RowLogs.read(rows), 2);
+    }
+
+    private static void assertNothingIsLost(List<Line> lines, int kills) {
         var steps = RowLogs.last(lines);
         assertThat(steps.keySet()).hasSize((int) (steps.lastKey() + 1));
         assertThat(steps.values())
                 .allSatisfy(ranks -> assertThat(ranks.keySet()).containsExactly(0, 1));
         assertEachRowOnceAnEpoch(RowLogs.order(steps, false));
-        assertThat(lines.size() - 2 * steps.size()).as("steps done again").isBetween(1, 2 * 2 * (EVERY + 1));
+        assertThat(lines.size() - 2 * steps.size()).as("steps done again").isBetween(1, 2 * kills * (EVERY + 1));
     }
 
     @Test
@@ -197,6 +203,43 @@ class KilledTrainingTest {
         List<String> torchrun = new ArrayList<>(TorchPython.torchrun(2));
         torchrun.add("--max-restarts=3");
         killRanksOfAnElasticRun("torchrun", torchrun);
+    }
+
+    /** One of two nodes finds out that the other has started anew before its own rank has failed: it counts no restart then. */
+    @Test
+    void nodesOfTorchrunThatCountTheirRestartsDifferentlyMeetAgain() throws Exception {
+        Path rows = folder.resolve("nodes");
+        List<String> command = new ArrayList<>(TorchPython.torchrun(
+                "--nnodes=2",
+                "--nproc-per-node=1",
+                "--max-restarts=3",
+                "--rdzv-backend=c10d",
+                "--rdzv-endpoint=127.0.0.1:" + freePort(),
+                "--rdzv-id=nodes",
+                "--local-addr=127.0.0.1"));
+        command.addAll(with(train(rows), checkpoints("nodes-checkpoints"), "--elastic"));
+        Map<String, String> environment = Map.of("GLOO_SOCKET_HOST", "127.0.0.1");
+        try (var one = new RunningTraining(environment, command, rows);
+                var other = new RunningTraining(environment, command, rows)) {
+            assertThat(one.awaitStep(EVERY + 1)).isTrue();
+            RunningTraining first = one.has(0) ? one : other;
+            RunningTraining second = one.has(0) ? other : one;
+            first.signal(0, "STOP");
+            second.kill(1);
+            Thread.sleep(2_000);
+            first.signal(0, "CONT");
+            for (RunningTraining node : List.of(one, other)) {
+                Result result = node.await();
+                assertThat(result.status()).as(result.output()).isZero();
+            }
+        }
+        assertNothingIsLost(RowLogs.read(rows), 1);
+    }
+
+    private static int freePort() throws IOException {
+        try (var socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            return socket.getLocalPort();
+        }
     }
 
     @Test

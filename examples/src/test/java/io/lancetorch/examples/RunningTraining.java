@@ -47,20 +47,32 @@ final class RunningTraining implements AutoCloseable {
     }
 
     /** Ends a rank by SIGKILL, as soon as it runs. */
-    void kill(int rank) throws InterruptedException {
+    void kill(int rank) throws Exception {
+        signal(rank, "KILL");
+    }
+
+    /** Sends a signal to a rank, as soon as it runs. */
+    void signal(int rank, String name) throws Exception {
         long deadline = System.nanoTime() + PATIENCE_NANOS;
-        while (true) {
-            List<ProcessHandle> found = launcher.descendants()
-                    .filter(process -> isRank(process, rank))
-                    .toList();
-            if (!found.isEmpty()) {
-                found.forEach(ProcessHandle::destroyForcibly);
-                return;
-            }
+        while (!has(rank)) {
             assertThat(launcher.isAlive()).as("%s", output).isTrue();
             assertThat(System.nanoTime()).as("%s", output).isLessThan(deadline);
             Thread.sleep(20);
         }
+        for (ProcessHandle process : processes(rank)) {
+            new ProcessBuilder("kill", "-" + name, Long.toString(process.pid()))
+                    .start()
+                    .waitFor();
+        }
+    }
+
+    /** Whether this launcher has the rank, where there are several. */
+    boolean has(int rank) {
+        return !processes(rank).isEmpty();
+    }
+
+    private List<ProcessHandle> processes(int rank) {
+        return launcher.descendants().filter(process -> isRank(process, rank)).toList();
     }
 
     private static boolean isRank(ProcessHandle process, int rank) {

@@ -7,6 +7,7 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -32,16 +33,16 @@ final class TorchPython {
         return installed().toString();
     }
 
-    /** The first lines of a command that runs {@code ranks} ranks by torchrun, as this machine's only node. */
+    /** The beginning of a command that runs {@code ranks} ranks by torchrun, as the only node. */
     static List<String> torchrun(int ranks) throws IOException, InterruptedException {
-        return List.of(
-                require(),
-                "-m",
-                "torch.distributed.run",
-                "--standalone",
-                "--no-python",
-                "--nproc-per-node",
-                Integer.toString(ranks));
+        return torchrun("--standalone", "--nproc-per-node=" + ranks);
+    }
+
+    /** The beginning of a command that runs what follows by torchrun. */
+    static List<String> torchrun(String... options) throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>(List.of(require(), "-m", "torch.distributed.run", "--no-python"));
+        command.addAll(List.of(options));
+        return command;
     }
 
     private static Path installed() throws IOException, InterruptedException {

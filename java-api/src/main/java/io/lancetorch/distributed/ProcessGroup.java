@@ -148,10 +148,8 @@ public final class ProcessGroup implements AutoCloseable {
         boolean server = environment.rank() == 0 && !environment.useAgentStore();
         try (Store store = Store.tcp(
                 environment.masterAddress(), environment.masterPort(), server, environment.worldSize(), joinTimeout)) {
-            // The agent's store outlives the ranks, so each start needs keys of its own: the prefix is c10d's
-            // (torch/distributed/rendezvous.py).
             Store own = environment.useAgentStore()
-                    ? store.withPrefix("/worker/attempt_" + environment.restartCount())
+                    ? AgentStore.part(store, environment.rank(), environment.worldSize(), joinTimeout)
                     : store.withPrefix("default_pg");
             try {
                 return new ProcessGroup(

@@ -11,7 +11,7 @@ import java.util.Map;
  *
  * @param localRank among the ranks of this machine; the rank where LOCAL_RANK is not set
  * @param useAgentStore the store is served by torchrun's agent, so that no rank serves it
- * @param restartCount how often torchrun has started the ranks anew
+ * @param restartCount how often torchrun has started this machine's ranks anew after one of them had failed
  */
 public record RankEnvironment(
         int rank,
