@@ -15,7 +15,6 @@ import io.lancetorch.error.StorageException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
-import java.util.concurrent.TimeUnit;
 
 /**
  * A key-value store that all ranks share: c10d's TCPStore, so that ranks in Python can join it. Any thread, also while another
@@ -115,7 +114,7 @@ public final class Store implements AutoCloseable {
                 int status;
                 long left;
                 do {
-                    left = TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime());
+                    left = Math.ceilDiv(deadline - System.nanoTime(), 1_000_000L);
                     long wait = Math.clamp(left, 1, INTERRUPT_MILLIS);
                     status = handle.call(store -> torch_h.lt_store_get(store, name, wait, value, room, size, error));
                     if (status == torch_h.LT_TIMEOUT() && Thread.currentThread().isInterrupted()) {
