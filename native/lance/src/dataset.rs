@@ -395,10 +395,12 @@ async fn open_any(
             Err(latest) => {
                 let failure = error.unwrap_or(latest);
                 if failure.code == Code::NotFound {
-                    Err(Failure::new(
-                        Code::NotFound,
-                        format!("there is no Lance dataset at '{uri}'"),
-                    ))
+                    let mut message = format!("there is no Lance dataset at '{uri}'");
+                    // Else it says no more than a path inside the dataset.
+                    if failure.message.contains("Bucket") {
+                        message = format!("{message}: {}", failure.message);
+                    }
+                    Err(Failure::new(Code::NotFound, message))
                 } else {
                     Err(opening(uri, failure))
                 }

@@ -88,6 +88,10 @@ pub enum Stage {
 pub fn from_lance(error: &lance::Error, stage: Stage) -> Failure {
     let kind = classify(error);
     let message = describe(error);
+    let is_missing = kind == Kind::NotFound && message.contains("status code: 404");
+    if is_of_object_store(&message) && !is_missing {
+        return of_object_store(message);
+    }
     let code = match (kind, stage) {
         (Kind::NotFound, Stage::Read | Stage::Filter) => {
             return Failure::new(
@@ -109,6 +113,83 @@ pub fn from_lance(error: &lance::Error, stage: Stage) -> Failure {
         (Kind::Internal, _) => Code::Internal,
     };
     Failure::new(code, message)
+}
+
+/// Whether a message is about a request to an object store. Lance hands many errors on as text alone, so the text has to tell.
+fn is_of_object_store(message: &str) -> bool {
+    ["S3", "GCS", "MicrosoftAzure"]
+        .iter()
+        .any(|store| message.contains(&format!("Generic {store} error")))
+        || message.contains("Error performing ") && message.contains("://")
+        || message.contains(NO_CREDENTIALS)
+}
+
+/// What Lance says where credentials are neither given nor found; what follows is a dump of Amazon's client.
+const NO_CREDENTIALS: &str = "Failed to get AWS credentials";
+
+/// A request that failed: what the store answered, or why there was no answer, and what may help.
+fn of_object_store(message: String) -> Failure {
+    if message.contains(NO_CREDENTIALS) {
+        return Failure::new(
+            Code::Io,
+            "no credentials for the object store were found: give access_key_id and secret_access_key in the storage \
+             options, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment",
+        );
+    }
+    let message = without_xml(&message.replace("LanceError(IO): ", ""));
+    let status = |code: &str| message.contains(&format!("status code: {code}"));
+    let (code, advice) = if message.contains("NoSuchBucket")
+        || message.contains("ContainerNotFound")
+    {
+        (
+            Code::NotFound,
+            "check the name of the bucket, and endpoint in the storage options",
+        )
+    } else if status("401") || status("403") {
+        (
+            Code::Io,
+            "the object store refuses these credentials: check access_key_id, secret_access_key and, where they are \
+             temporary, session_token, in the storage options or the environment, and what they give a right to",
+        )
+    } else if ["301", "307", "400", "404"].iter().any(|code| status(code)) {
+        (
+            Code::Io,
+            "this is not what an object store answers: check region and endpoint in the storage options",
+        )
+    } else if message.contains("builder error") {
+        (
+            Code::Io,
+            "check endpoint in the storage options; one that begins with http: needs allow_http = true",
+        )
+    } else {
+        (
+            Code::Io,
+            "check endpoint in the storage options, and the network; client_retry_timeout says for how long a request \
+             is tried again",
+        )
+    };
+    Failure::new(code, format!("{message}; {advice}"))
+}
+
+/// A message in which an answer such as `<Error><Code>A</Code><Message>B</Message>...</Error>` is `A: B`.
+fn without_xml(message: &str) -> String {
+    let element = |name: &str| {
+        let begin = message.find(&format!("<{name}>"))? + name.len() + 2;
+        let end = begin + message[begin..].find(&format!("</{name}>"))?;
+        Some(&message[begin..end])
+    };
+    let (Some(begin), Some(code)) = (message.find("<Error>"), element("Code")) else {
+        return message.to_string();
+    };
+    let begin = message[..begin].rfind("<?xml").unwrap_or(begin);
+    let end = message
+        .rfind("</Error>")
+        .map_or(message.len(), |end| end + "</Error>".len());
+    let answer = match element("Message") {
+        Some(text) => format!("{code}: {text}"),
+        None => code.to_string(),
+    };
+    format!("{}{answer}{}", &message[..begin], &message[end..])
 }
 
 /// Turns an error of Arrow's about the caller's data into a failure.
@@ -254,7 +335,26 @@ fn raw_text(error: &(dyn StdError + 'static)) -> String {
     if let Some(ArrowError::ExternalError(inner)) = error.downcast_ref::<ArrowError>() {
         return raw_text(inner.as_ref());
     }
-    error.to_string()
+    let text = error.to_string();
+    if is_of_object_store(&text) {
+        with_cause(text, error)
+    } else {
+        text
+    }
+}
+
+/// The text of an error of an HTTP client's, which says nothing of the connection that was refused or reset.
+fn with_cause(text: String, error: &(dyn StdError + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let cause = cause.to_string();
+    if text.contains(&cause) {
+        text
+    } else {
+        format!("{text}: {cause}")
+    }
 }
 
 fn clean(text: &str) -> String {
@@ -493,6 +593,91 @@ mod tests {
             clean("see main.rs: it is not a place"),
             "see main.rs: it is not a place"
         );
+    }
+
+    /// An error of the store's as Lance hands it on.
+    fn of_s3(source: impl StdError + Send + Sync + 'static) -> lance::Error {
+        lance::Error::from(object_store::Error::Generic {
+            store: "S3",
+            source: Box::new(source),
+        })
+    }
+
+    #[derive(Debug)]
+    struct Outer(std::io::Error);
+
+    impl std::fmt::Display for Outer {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("error sending request")
+        }
+    }
+
+    impl StdError for Outer {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn a_network_that_fails_is_no_damage_of_the_dataset() {
+        use std::io::ErrorKind as K;
+        for kind in [
+            K::UnexpectedEof,
+            K::TimedOut,
+            K::ConnectionReset,
+            K::NotFound,
+        ] {
+            let cause = std::io::Error::new(kind, "the cause");
+            let error = of_s3(Outer(cause));
+            // Also where Lance has kept the text alone.
+            let cloned = lance::Error::cloned(error.to_string());
+            for (error, text) in [
+                (error, "error sending request: the cause; check"),
+                (cloned, "error sending request"),
+            ] {
+                let failure = from_lance(&error, Stage::Read);
+                assert_eq!(failure.code, Code::Io, "{failure:?}");
+                assert!(!failure.message.contains("LanceError"), "{failure:?}");
+                assert!(failure.message.contains(text), "{failure:?}");
+                assert!(failure.message.contains("endpoint"), "{failure:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_store_answers_tells_what_to_do() {
+        let answer = |status: &str, code: &str| {
+            let text = format!(
+                "Error performing GET http://h/b in 1ms - Server returned non-2xx status code: {status}: \
+                 <?xml version=\"1.0\" encoding=\"UTF-8\"?> <Error><Code>{code}</Code><Message>Because.</Message>\
+                 <Resource>/b</Resource></Error>"
+            );
+            from_lance(&of_s3(std::io::Error::other(text)), Stage::Open)
+        };
+        let refused = answer("403 Forbidden", "InvalidAccessKeyId");
+        assert_eq!(refused.code, Code::Io);
+        let text = "status code: 403 Forbidden: InvalidAccessKeyId: Because.; the object store refuses these credentials";
+        assert!(refused.message.contains(text), "{refused:?}");
+        assert!(!refused.message.contains('<'), "{refused:?}");
+        let missing = answer("404 Not Found", "NoSuchBucket");
+        assert_eq!(missing.code, Code::NotFound);
+        assert!(missing.message.contains("NoSuchBucket: Because.; check"));
+        let text = "Error performing HEAD http://h/b in 1ms - Server returned non-2xx status code: 404 Not Found";
+        let missing = lance::Error::dataset_not_found("b", text.into());
+        assert_eq!(from_lance(&missing, Stage::Open).code, Code::NotFound);
+        let none = format!("LanceError(IO): {NO_CREDENTIALS}: ProviderError(...)");
+        let none = from_lance(
+            &lance::Error::io_source(std::io::Error::other(none).into()),
+            Stage::Open,
+        );
+        assert_eq!(none.code, Code::Io);
+        assert!(none.message.contains("give access_key_id"), "{none:?}");
+        for status in ["400 Bad Request", "404 Not Found"] {
+            let other = answer(status, "SomethingElse");
+            assert_eq!(other.code, Code::Io);
+            assert!(other.message.contains("check region and endpoint"));
+        }
+        assert_eq!(without_xml("<Error>cut short"), "<Error>cut short");
     }
 
     #[test]

@@ -19,12 +19,15 @@ final class DatasetCreation {
 
     private DatasetCreation() {}
 
-    static void write(ImageSource source, String uri, long fragmentSize, boolean overwrite) throws IOException {
+    static void write(
+            ImageSource source, String uri, Map<String, String> storageOptions, long fragmentSize, boolean overwrite)
+            throws IOException {
         long start = System.nanoTime();
         Schema schema = Schema.of(Field.binary(IMAGE), Field.int64(LABEL))
                 .withMetadata(Map.of(CLASSES, json(source.classes())));
         try (LanceWriter writer = LanceWriter.to(uri, schema)
                         .mode(overwrite ? LanceWriter.Mode.OVERWRITE : LanceWriter.Mode.CREATE)
+                        .storageOptions(storageOptions)
                         .maxRowsPerFile(fragmentSize)
                         .open();
                 var progress = new Progress("writing " + uri, " images", source.size(), true)) {

@@ -5,6 +5,7 @@ import io.lancetorch.lance.LanceDataset;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 
 /** The built-in drawings in the user's cache folder, made once. */
 final class DefaultDataset {
@@ -33,7 +34,7 @@ final class DefaultDataset {
     static String require() throws IOException {
         if (!exists()) {
             Files.createDirectories(path().getParent());
-            DatasetCreation.write(new ShapesSource(IMAGES, 0), path().toString(), FRAGMENT_SIZE, true);
+            DatasetCreation.write(new ShapesSource(IMAGES, 0), path().toString(), Map.of(), FRAGMENT_SIZE, true);
         }
         return path().toString();
     }

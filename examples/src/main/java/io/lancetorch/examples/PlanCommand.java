@@ -12,6 +12,7 @@ import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.stream.LongStream;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -47,6 +48,9 @@ final class PlanCommand implements Runnable {
             arity = "0..1",
             description = "Plan for its fragments, instead of made-up ones.")
     private String dataset;
+
+    @Option(names = "--storage-option", paramLabel = "KEY=VALUE", description = CreateDatasetCommand.STORAGE_OPTION)
+    private Map<String, String> storageOptions = Map.of();
 
     @Option(
             names = "--rows",
@@ -149,7 +153,7 @@ final class PlanCommand implements Runnable {
 
     private List<Fragment> fragments() {
         if (dataset != null) {
-            try (LanceDataset opened = LanceDataset.open(dataset)) {
+            try (LanceDataset opened = LanceDataset.open(dataset, storageOptions)) {
                 return opened.fragments();
             }
         }

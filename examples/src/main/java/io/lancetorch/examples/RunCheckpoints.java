@@ -50,8 +50,8 @@ final class RunCheckpoints implements AutoCloseable {
     /** The dataset as the run began with it, or its latest version. The caller closes it. */
     LanceDataset openDataset() {
         return position == null
-                ? LanceDataset.open(options.dataset)
-                : LanceDataset.openVersion(options.dataset, Map.of(), position.datasetVersion());
+                ? LanceDataset.open(options.dataset, options.storageOptions)
+                : LanceDataset.openVersion(options.dataset, options.storageOptions, position.datasetVersion());
     }
 
     /**

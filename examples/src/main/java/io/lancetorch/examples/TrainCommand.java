@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -29,8 +30,16 @@ final class TrainCommand implements Callable<Integer> {
     @Parameters(
             paramLabel = "DATASET",
             arity = "0..1",
-            description = "A dataset that create-dataset wrote; without it, the built-in drawings, made where missing.")
+            description =
+                    "A dataset that create-dataset wrote, a path or a URI; without it, the built-in drawings, made"
+                            + " where missing.")
     String dataset;
+
+    @Option(
+            names = "--storage-option",
+            paramLabel = "KEY=VALUE",
+            description = CreateDatasetCommand.STORAGE_OPTION + " It counts for --val and --cache too.")
+    Map<String, String> storageOptions = Map.of();
 
     @Option(
             names = "--nproc-per-node",

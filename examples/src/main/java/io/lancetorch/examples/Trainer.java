@@ -204,7 +204,7 @@ final class Trainer implements AutoCloseable {
     private DataLoader validationLoader(LanceDataset dataset, RowSplit split) {
         Sampler dealt = new ShardedBatchSampler(false, Uneven.PAD);
         if (options.validation != null) {
-            LanceDataset other = own(LanceDataset.open(options.validation));
+            LanceDataset other = own(LanceDataset.open(options.validation, options.storageOptions));
             return own(loader(other, validationTransform(), dealt, 0).open());
         }
         return split.validation().isEmpty()

@@ -317,17 +317,18 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
 
         /**
          * Keeps the decoded images of the first epoch, as bytes, in a dataset beside the one that is loaded; later epochs, and
-         * later runs, read them from there, without a copy where the transform's pixels are bytes. See {@link #cache(String,
-         * Map)}.
+         * later runs, read them from there, without a copy where the transform's pixels are bytes. It is opened with the
+         * options that the dataset was opened with. See {@link #cache(String, Map)}.
          */
         public Builder cache() {
-            return cache(DecodeCache.defaultUri(dataset), Map.of());
+            return cache(DecodeCache.defaultUri(dataset), dataset.storageOptions());
         }
 
         /**
-         * Keeps decoded images in the dataset at {@code uri}, of which each takes {@code 3 * height * width} bytes. A step
-         * whose rows are all there is read from there; another one is decoded, and its rows are added at the end of the epoch,
-         * by each rank for itself. An epoch that is not read to its end adds none. The transforms must not be random.
+         * Keeps decoded images in the dataset at {@code uri}, opened with options as in {@link LanceDataset#open(String, Map)};
+         * each takes {@code 3 * height * width} bytes. A step whose rows are all there is read from there; another one is
+         * decoded, and its rows are added at the end of the epoch, by each rank for itself. An epoch that is not read to its
+         * end adds none. The transforms must not be random.
          */
         public Builder cache(String uri, Map<String, String> storageOptions) {
             cache = uri;

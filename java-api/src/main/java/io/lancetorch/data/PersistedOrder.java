@@ -56,7 +56,7 @@ public final class PersistedOrder implements RowSampler {
      * Writes the order that a sampler gives the samples of an epoch; for one process, while the others wait.
      *
      * @param uri of the order, where no dataset is yet
-     * @param storageOptions for it
+     * @param storageOptions for it, as in {@link LanceDataset#open(String, Map)}
      * @param dataset whose rows are ordered
      * @param batchSize rows of a step, which is part of some samplers' order
      */

@@ -14,6 +14,7 @@ import io.lancetorch.bindings.lance.lt_row_range;
 import io.lancetorch.bindings.lance.lt_storage_option;
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.NotFoundException;
+import io.lancetorch.error.StorageException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
@@ -28,14 +29,16 @@ import java.util.Map;
  */
 public final class LanceDataset implements AutoCloseable {
     private final String uri;
+    private final Map<String, String> storageOptions;
     private final Handle handle;
     private final Schema schema;
     private final List<Fragment> fragments;
     private final long version;
     private volatile TakenColumns lastTaken;
 
-    private LanceDataset(String uri, long address) {
+    private LanceDataset(String uri, Map<String, String> storageOptions, long address) {
         this.uri = uri;
+        this.storageOptions = Map.copyOf(storageOptions);
         handle = new Handle("the dataset " + uri, address, lance_h::lt_dataset_close);
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
@@ -59,7 +62,35 @@ public final class LanceDataset implements AutoCloseable {
         return open(uri, Map.of());
     }
 
-    /** As {@link #open(String)}, with options for the object store by Lance's own names, such as {@code region}. */
+    /**
+     * As {@link #open(String)}, with options for the object store, by Lance's own names: for {@code s3://BUCKET/PATH} such as
+     * {@code region}, {@code access_key_id}, {@code secret_access_key}, {@code session_token}, and, for a store other than
+     * Amazon's, {@code endpoint} (with {@code allow_http} = {@code true} where it begins with {@code http:}). What is not said
+     * is taken from the variables {@code AWS_REGION}, {@code AWS_ACCESS_KEY_ID} and so on, where they are set; credentials
+     * else from where Amazon's tools look for them.
+     *
+     * <p>A request that fails is made again, with growing pauses. An outage of some 10 s is survived; after a longer one the
+     * call that needs the store is a {@link StorageException}: in less than half a minute where the store refuses
+     * connections, and in about a minute where nothing answers; where a {@link LanceWriter} writes, in a minute and in three.
+     * Where neither an option nor a variable says otherwise, lancetorch says:
+     *
+     * <table>
+     * <caption>Defaults for object stores</caption>
+     * <tr><td>{@code connect_timeout} = {@code 5s}</td><td>to wait for a connection</td></tr>
+     * <tr><td>{@code read_timeout} = {@code 10s}</td><td>to wait for more of an answer; {@code 30s} to write, as an upload is
+     *     silent until it is whole</td></tr>
+     * <tr><td>{@code timeout} = {@code 120s}</td><td>for a request with all of its bytes, however steadily they come</td></tr>
+     * <tr><td>{@code client_retry_timeout} = {@code 3}</td><td>seconds, from the first time on, within which a request is made
+     *     again; {@code 10} to write. To read, Lance begins anew 3 to 5 times after that, and as often where a download stops
+     *     ({@code download_retry_count} = {@code 3})</td></tr>
+     * <tr><td>{@code client_max_retries} = {@code 50}</td><td>times at most that it is made again within those seconds</td></tr>
+     * <tr><td>{@code lance_aimd_max_retries} = {@code 0}</td><td>no limit on the rate of requests; another number has Lance
+     *     make each failed request so many times more, and lower the rate to 1 a second while the store fails</td></tr>
+     * </table>
+     *
+     * @throws NotFoundException where there is no such bucket, or no dataset in it
+     * @throws StorageException where the store cannot be reached, or refuses the credentials
+     */
     public static LanceDataset open(String uri, Map<String, String> storageOptions) {
         return open(uri, storageOptions, 0, null);
     }
@@ -79,24 +110,26 @@ public final class LanceDataset implements AutoCloseable {
 
     private static LanceDataset open(String uri, Map<String, String> options, long version, String tag) {
         NativeLibraries.lance();
+        Map<String, String> requested = StorageDefaults.with(uri, options, false);
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
             MemorySegment out = arena.allocate(ADDRESS);
             Status.check(
                     lance_h.lt_dataset_open(
                             arena.allocateFrom(uri),
-                            storageOptions(options, arena),
-                            options.size(),
+                            optionArray(requested, arena),
+                            requested.size(),
                             version,
                             tag == null ? MemorySegment.NULL : arena.allocateFrom(tag),
                             out,
                             error),
                     error);
-            return new LanceDataset(uri, out.get(JAVA_LONG, 0));
+            return new LanceDataset(uri, options, out.get(JAVA_LONG, 0));
         }
     }
 
-    static MemorySegment storageOptions(Map<String, String> options, SegmentAllocator allocator) {
+    /** As an array of {@code lt_storage_option}; NULL for none. */
+    static MemorySegment optionArray(Map<String, String> options, SegmentAllocator allocator) {
         if (options.isEmpty()) {
             return MemorySegment.NULL;
         }
@@ -152,6 +185,11 @@ public final class LanceDataset implements AutoCloseable {
 
     public String uri() {
         return uri;
+    }
+
+    /** The options that it was opened with, secrets among them; what is beside the dataset is opened with the same ones. */
+    public Map<String, String> storageOptions() {
+        return storageOptions;
     }
 
     /** The version that it shows. */

@@ -74,7 +74,7 @@ public final class LanceWriter implements AutoCloseable {
             return this;
         }
 
-        /** Options for the object store by Lance's own names. */
+        /** Options for the object store, and when it is given up: see {@link LanceDataset#open(String, Map)}. */
         public Builder storageOptions(Map<String, String> options) {
             storageOptions = Map.copyOf(options);
             return this;
@@ -99,8 +99,9 @@ public final class LanceWriter implements AutoCloseable {
             MemorySegment options = lt_write_options.allocate(arena);
             options.fill((byte) 0);
             lt_write_options.mode(options, mode.ordinal());
-            lt_write_options.option_count(options, storageOptions.size());
-            lt_write_options.options(options, LanceDataset.storageOptions(storageOptions, arena));
+            Map<String, String> requested = StorageDefaults.with(uri, storageOptions, true);
+            lt_write_options.option_count(options, requested.size());
+            lt_write_options.options(options, LanceDataset.optionArray(requested, arena));
             lt_write_options.max_rows_per_file(options, maxRowsPerFile);
             if (dataStorageVersion != null) {
                 lt_write_options.data_storage_version(options, arena.allocateFrom(dataStorageVersion));
