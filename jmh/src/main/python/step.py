@@ -1,8 +1,8 @@
 """What a training step of two ranks costs with torch's DistributedDataParallel, by Gloo over the loopback interface.
 
-    python step.py WIDTH ROWS [--quick]
+    python step.py WIDTH [--quick]
 
-The model is two linear layers of WIDTH without bias, as in StepBenchmark.
+The model is that of StepBenchmark: two parameters of WIDTH x WIDTH, each multiplied with the input.
 """
 
 import argparse
@@ -15,18 +15,26 @@ from torch.nn.parallel import DistributedDataParallel
 OPERATIONS = 10
 
 
-def rank_main(rank: int, width: int, rows: int, quick: bool) -> None:
-    model = torch.nn.Sequential(*(torch.nn.Linear(width, width, bias=False) for _ in range(2)))
-    for parameter in model.parameters():
-        torch.nn.init.ones_(parameter)
+class Model(torch.nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = torch.nn.Parameter(torch.ones(width, width))
+        self.second = torch.nn.Parameter(torch.ones(width, width))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return (self.first * inputs + self.second * inputs).mean()
+
+
+def rank_main(rank: int, width: int, quick: bool) -> None:
+    model = Model(width)
     ddp = DistributedDataParallel(model)
     sgd = torch.optim.SGD(model.parameters(), lr=1e-9)
-    inputs = torch.ones(rows, width)
+    inputs = torch.ones(width, width)
 
     def train() -> int:
         for _ in range(OPERATIONS):
             sgd.zero_grad()
-            ddp(inputs).mean().backward()
+            ddp(inputs).backward()
             sgd.step()
         return OPERATIONS
 
@@ -38,7 +46,6 @@ def rank_main(rank: int, width: int, rows: int, quick: bool) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("width", type=int, metavar="WIDTH")
-    parser.add_argument("rows", type=int, metavar="ROWS")
     parser.add_argument("--quick", action="store_true", help="one short run")
     args = parser.parse_args()
-    ranks.run(rank_main, args.width, args.rows, args.quick)
+    ranks.run(rank_main, args.width, args.quick)

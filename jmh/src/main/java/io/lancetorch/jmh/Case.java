@@ -360,7 +360,7 @@ enum Case {
         return List.of(
                 JmhRun.ours("lancetorch", OURS, unit, StepBenchmark.class, "train")
                         .with("watched", true),
-                PythonRun.of("python DistributedDataParallel", "step.py", StepBenchmark.WIDTH, StepBenchmark.ROWS),
+                PythonRun.of("python DistributedDataParallel", "step.py", StepBenchmark.WIDTH),
                 JmhRun.ours("lancetorch unwatched", LIMIT, unit, StepBenchmark.class, "train")
                         .with("watched", false));
     }
