@@ -13,6 +13,7 @@ use futures::FutureExt;
 use lance::deps::datafusion::error::DataFusionError;
 
 use crate::abi::{LtError, MESSAGE_SIZE};
+use crate::memory::{code_of_panic, fail_gently};
 
 /// The codes of error.h, with the same names and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -415,6 +416,7 @@ thread_local! {
 pub fn quiet_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        fail_gently();
         let test_hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             let place = info
@@ -459,7 +461,7 @@ pub async fn decoding<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
             let text = panic_message(payload.as_ref());
             std::mem::forget(payload);
             Err(Failure::new(
-                Code::CorruptData,
+                code_of_panic(&text, Code::CorruptData),
                 format!("the bytes of a file make no sense, so it is probably damaged: {text}"),
             ))
         })
@@ -475,9 +477,10 @@ pub fn guard(err: *mut LtError, body: impl FnOnce() -> Result<()>) -> i32 {
             let text = panic_text(payload.as_ref());
             // A payload's own drop could panic once more.
             std::mem::forget(payload);
-            Some(Failure::internal(format!(
-                "panic in the Lance library: {text}"
-            )))
+            Some(Failure::new(
+                code_of_panic(&text, Code::Internal),
+                format!("panic in the Lance library: {text}"),
+            ))
         }
     };
     // SAFETY: error.h: `err` is NULL or points to an lt_error of the caller's.

@@ -7,13 +7,14 @@
 //! done by ordinary Rust functions that return [`error::Result`].
 //!
 //! - [`error`]: status codes, messages, the guard; [`abi`]: the header's structs and the checks of pointers
-//! - [`live`]: counters of what is alive; [`runtime`]: the one tokio runtime
+//! - [`live`]: counters of what is alive; [`memory`]: allocations that fail; [`runtime`]: the one tokio runtime
 //! - [`dataset`], [`select`], [`scan`], [`take`], [`blob`], [`column`], [`image`], [`write`]: the sections of the header
 //! - [`rows`]: rows from anywhere as one batch; [`page_cache`]: local files as those need them
 //! - [`export`]: how a record batch leaves for C, counted and without a copy; [`reexport`]: once more, by its columns
 
 // Every pointer an export takes is governed by the ownership rules of error.h and lance.h.
 #![allow(clippy::missing_safety_doc)]
+#![cfg_attr(alloc_error_hook, feature(alloc_error_hook))]
 
 mod abi;
 mod blob;
@@ -23,6 +24,7 @@ mod error;
 mod export;
 mod image;
 mod live;
+mod memory;
 mod page_cache;
 mod reexport;
 mod rows;

@@ -2,6 +2,7 @@ package io.lancetorch.examples;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.lancetorch.error.StorageException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -43,10 +44,11 @@ record EpochMetrics(
     }
 
     void append(Path file) throws IOException {
-        Files.writeString(
-                file,
-                new ObjectMapper().writeValueAsString(this) + "\n",
-                StandardOpenOption.CREATE,
-                StandardOpenOption.APPEND);
+        String line = new ObjectMapper().writeValueAsString(this) + "\n";
+        try {
+            Files.writeString(file, line, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+        } catch (IOException e) {
+            throw new StorageException("cannot write the metrics of epoch " + epoch + " to " + file + ": " + e, e);
+        }
     }
 }
