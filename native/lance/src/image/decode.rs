@@ -39,7 +39,6 @@ pub const PIXEL: usize = 4;
 /// What a thread keeps from image to image.
 #[derive(Default)]
 pub struct Scratch {
-    jpeg: Option<Decoder>,
     resizer: Resizer,
     /// The image as it was decoded.
     decoded: Vec<u8>,
@@ -129,7 +128,10 @@ impl Scratch {
         options: &Options,
         key: u64,
     ) -> Result<(Frame, View)> {
-        let header = decoder(&mut self.jpeg)?.header(encoded)?;
+        // One for each file: what one leaves behind, such as its tables, would be used for the next that lacks them, and a
+        // damaged one can leave it unable to read whole ones.
+        let mut decoder = Decoder::new()?;
+        let header = decoder.header(encoded)?;
         let size = header.size();
         check_pixels(size.0, size.1, options.max_pixels)?;
         let turn = if options.orient {
@@ -145,17 +147,29 @@ impl Scratch {
         };
         let part = header.frame(view.needed(size, denominator), denominator);
         // An odd file of which TurboJPEG cannot decode a part, or a damaged one, is decoded as a whole.
-        if !part.is_whole() && self.decode_frame(encoded, &header, &part).is_ok() {
-            return Ok((part, view));
+        if !part.is_whole() {
+            if self
+                .decode_frame(&mut decoder, encoded, &header, &part)
+                .is_ok()
+            {
+                return Ok((part, view));
+            }
+            decoder = Decoder::new()?;
+            decoder.header(encoded)?;
         }
         let whole = Frame::whole(size, denominator);
-        self.decode_frame(encoded, &header, &whole)?;
+        self.decode_frame(&mut decoder, encoded, &header, &whole)?;
         Ok((whole, view))
     }
 
     /// Decodes `frame` to `decoded`.
-    fn decode_frame(&mut self, encoded: &[u8], header: &Header, frame: &Frame) -> Result<()> {
-        let decoder = decoder(&mut self.jpeg)?;
+    fn decode_frame(
+        &mut self,
+        decoder: &mut Decoder,
+        encoded: &[u8],
+        header: &Header,
+        frame: &Frame,
+    ) -> Result<()> {
         let pixels = frame.rect.width * frame.rect.height;
         grow(&mut self.decoded, pixels * PIXEL)?;
         let decoded = &mut self.decoded[..pixels * PIXEL];
@@ -166,13 +180,6 @@ impl Scratch {
         inks_to_rgb(decoded);
         Ok(())
     }
-}
-
-fn decoder(slot: &mut Option<Decoder>) -> Result<&mut Decoder> {
-    Ok(match slot {
-        Some(decoder) => decoder,
-        none => none.insert(Decoder::new()?),
-    })
 }
 
 /// Makes room; where there is none, that is an error, and not the process's end.

@@ -38,6 +38,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
+import java.util.stream.LongStream;
 import java.util.zip.CRC32;
 import javax.imageio.IIOImage;
 import javax.imageio.ImageIO;
@@ -165,6 +166,25 @@ class MutatedFilesTest {
                         ImageTransform.randomResizedCrop(9, 9).flip(0.5).uint8().maxPixels(1 << 22), 0),
                 new ImageDecoder(ImageTransform.resize(4, 4).fast().maxPixels(1 << 22), 0));
         int rows = 500;
+        String good = folder.resolve("good.lance").toString();
+        try (var writer = LanceWriter.to(good, Schema.of(Field.binary("image"))).open()) {
+            for (byte[] source : sources) {
+                writer.append((Object) source);
+            }
+            writer.finish();
+        }
+        try (var opened = LanceDataset.open(good);
+                RecordBatch whole =
+                        opened.take(LongStream.range(0, sources.size()).toArray())) {
+            mutatedImages(sources, decoders, rows, whole);
+        }
+        tell("mutated images", 2_000);
+        assertThat(ends.getOrDefault("read", 0)).as("still images").isPositive();
+    }
+
+    private void mutatedImages(List<byte[]> sources, List<ImageDecoder> decoders, int rows, RecordBatch whole) {
+        MemorySegment room = Arena.ofAuto().allocate(3 * 8 * 8);
+        List<byte[]> expected = decodeAll(whole, room);
         for (int dataset = 0; dataset < 20 * TIMES; dataset++) {
             String uri = folder.resolve("images-" + dataset + ".lance").toString();
             try (var writer =
@@ -190,11 +210,26 @@ class MutatedFilesTest {
                                     () -> decoder.decode(batch.column(0), at, 1, keys, MemorySegment.NULL, pixels)),
                             CorruptDataException.class,
                             UnsupportedException.class);
+                    if (row % 10 == 9) {
+                        assertThat(decodeAll(whole, room))
+                                .as("whole images after damaged ones, at %s", row)
+                                .usingRecursiveComparison()
+                                .isEqualTo(expected);
+                    }
                 }
             }
         }
-        tell("mutated images", 2_000);
-        assertThat(ends.getOrDefault("read", 0)).as("still images").isPositive();
+    }
+
+    /** The pixels of whole images, decoded by this thread. */
+    private static List<byte[]> decodeAll(RecordBatch batch, MemorySegment pixels) {
+        var decoder = new ImageDecoder(ImageTransform.resize(8, 8).uint8(), 0);
+        List<byte[]> images = new ArrayList<>();
+        for (int row = 0; row < batch.rows(); row++) {
+            decoder.decode(batch.column(0), row, 1, pixels);
+            images.add(pixels.toArray(java.lang.foreign.ValueLayout.JAVA_BYTE));
+        }
+        return images;
     }
 
     private static void readAll(Path dataset) {
