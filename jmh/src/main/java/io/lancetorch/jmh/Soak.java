@@ -19,7 +19,7 @@ import java.util.Locale;
  */
 public final class Soak {
     private static final int REPORTS = 10;
-    private static final int WARM_UP = 10_000;
+    private static final int WARM_UP = 30_000;
 
     private Soak() {}
 
@@ -29,7 +29,7 @@ public final class Soak {
         int size = Integer.parseInt(arguments[1]);
         int rows = Integer.parseInt(arguments[2]);
         int threads = Integer.parseInt(arguments[3]);
-        long warmUp = Math.min(WARM_UP, batches / 10);
+        long warmUp = Math.min(WARM_UP, batches / 3);
         try (LanceDataset dataset = LanceDataset.open(System.getProperty(Inputs.DATASET));
                 DataLoader loader = LoaderBenchmark.loader(dataset, size, rows, threads, "float")
                         .dropLast()
