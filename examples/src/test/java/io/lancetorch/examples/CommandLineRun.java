@@ -52,4 +52,12 @@ final class CommandLineRun {
     static Result run(String... arguments) throws IOException, InterruptedException {
         return run(Map.of(), arguments);
     }
+
+    /** Draws so many images to a dataset in {@code folder}; returns where it is. */
+    static String createDataset(Path folder, int images, int fragmentSize) throws IOException, InterruptedException {
+        String dataset = folder.resolve("shapes.lance").toString();
+        Result result = run("create-dataset", dataset, "--images", "" + images, "--fragment-size", "" + fragmentSize);
+        assertThat(result.status()).as(result.output()).isZero();
+        return dataset;
+    }
 }

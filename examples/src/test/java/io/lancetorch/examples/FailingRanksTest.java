@@ -184,9 +184,7 @@ class FailingRanksTest {
 
     @Test
     void ranksThatWereStartedDifferentlySaySo() throws Exception {
-        String dataset = folder.resolve("shapes.lance").toString();
-        Result created = CommandLineRun.run("create-dataset", dataset, "--images", "40", "--fragment-size", "20");
-        assertThat(created.status()).as(created.output()).isZero();
+        String dataset = CommandLineRun.createDataset(folder, 40, 20);
         List<String> train = java("io.lancetorch.examples.Main", "train", dataset, "--batch-size", "8", "--seed");
         String script = "exec '" + String.join("' '", train) + "' $RANK";
         Result result = CommandLineRun.run(Map.of(), launch(2, List.of("sh", "-c", script)));

@@ -40,9 +40,7 @@ class KilledTrainingTest {
 
     @BeforeAll
     static void createDataset() throws Exception {
-        dataset = folder.resolve("shapes.lance").toString();
-        Result result = CommandLineRun.run("create-dataset", dataset, "--images", "" + ROWS, "--fragment-size", "25");
-        assertThat(result.status()).as(result.output()).isZero();
+        dataset = CommandLineRun.createDataset(folder, ROWS, 25);
     }
 
     private static List<String> train(Path rows, String... more) {

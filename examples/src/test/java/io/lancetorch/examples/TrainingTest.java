@@ -29,9 +29,7 @@ class TrainingTest {
 
     @BeforeAll
     static void createDataset() throws Exception {
-        dataset = folder.resolve("shapes.lance").toString();
-        Result result = CommandLineRun.run("create-dataset", dataset, "--images", "330", "--fragment-size", "100");
-        assertThat(result.status()).as(result.output()).isZero();
+        dataset = CommandLineRun.createDataset(folder, 330, 100);
     }
 
     private static List<JsonNode> metrics(Path file) throws Exception {

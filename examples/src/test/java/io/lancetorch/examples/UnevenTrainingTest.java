@@ -40,10 +40,7 @@ class UnevenTrainingTest {
 
     @BeforeAll
     static void createDataset() throws Exception {
-        dataset = folder.resolve("shapes.lance").toString();
-        Result result =
-                CommandLineRun.run("create-dataset", dataset, "--images", "" + ROWS, "--fragment-size", "" + FRAGMENT);
-        assertThat(result.status()).as(result.output()).isZero();
+        dataset = CommandLineRun.createDataset(folder, ROWS, FRAGMENT);
     }
 
     /** A fragment for each rank; one of them has 9 rows where its peers have 30. */

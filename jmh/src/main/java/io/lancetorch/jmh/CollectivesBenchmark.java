@@ -10,7 +10,6 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.bytedeco.pytorch.FileStore;
 import org.bytedeco.pytorch.GlooDeviceVector;
@@ -68,23 +67,19 @@ public class CollectivesBenchmark {
         @Setup
         public void connect() {
             store = Store.tcp(HOST, 0, true, RANKS, TIMEOUT);
-            Future<?> joined = other.start(() -> connect(1));
-            connect(0);
-            OtherRank.join(joined);
+            other.both(this::connect);
         }
 
-        private boolean connect(int rank) {
+        private void connect(int rank) {
             stores[rank] = rank == 0 ? store : Store.tcp(HOST, store.port(), false, RANKS, TIMEOUT);
             groups[rank] = ProcessGroup.gloo(stores[rank], rank, RANKS, HOST, TIMEOUT);
             tensors[rank] = Tensor.of(new float[bytes / Float.BYTES]);
-            return true;
         }
 
-        private boolean reduce(int rank) {
+        private void reduce(int rank) {
             for (int i = 0; i < OPERATIONS; i++) {
                 groups[rank].allReduce(tensors[rank], ReduceOp.SUM);
             }
-            return true;
         }
 
         @TearDown
@@ -114,27 +109,23 @@ public class CollectivesBenchmark {
         public void connect() throws IOException {
             file = Files.createTempFile("lancetorch-bench", ".store");
             Files.delete(file);
-            Future<?> joined = other.start(() -> connect(1));
-            connect(0);
-            OtherRank.join(joined);
+            other.both(this::connect);
         }
 
-        private boolean connect(int rank) {
+        private void connect(int rank) {
             stores[rank] = new FileStore(file.toString(), RANKS);
             var options = new ProcessGroupGloo.Options();
             options.devices(new GlooDeviceVector(ProcessGroupGloo.createDeviceForHostname(HOST)));
             groups[rank] = new ProcessGroupGloo(stores[rank], rank, RANKS, options);
             tensors[rank] = new TensorVector(torch.zeros(bytes / Float.BYTES));
-            return true;
         }
 
-        private boolean reduce(int rank) {
+        private void reduce(int rank) {
             for (int i = 0; i < OPERATIONS; i++) {
                 try (Work work = groups[rank].allreduce(tensors[rank])) {
                     work._wait();
                 }
             }
-            return true;
         }
 
         @TearDown
@@ -173,17 +164,13 @@ public class CollectivesBenchmark {
     @Benchmark
     @OperationsPerInvocation(OPERATIONS)
     public void lancetorch(Ours ours) {
-        Future<?> joined = ours.other.start(() -> ours.reduce(1));
-        ours.reduce(0);
-        OtherRank.join(joined);
+        ours.other.both(ours::reduce);
     }
 
     @Benchmark
     @OperationsPerInvocation(OPERATIONS)
     public void presets(Presets presets) {
-        Future<?> joined = presets.other.start(() -> presets.reduce(1));
-        presets.reduce(0);
-        OtherRank.join(joined);
+        presets.other.both(presets::reduce);
     }
 
     @Benchmark

@@ -1,6 +1,5 @@
 package io.lancetorch.jmh;
 
-import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -8,17 +7,21 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
-/** A rank beside the thread that measures. */
+/** Rank 1, on a thread beside the one that measures, which is rank 0. */
 final class OtherRank {
     private final ExecutorService thread = Executors.newSingleThreadExecutor();
 
-    <T> Future<T> start(Callable<T> work) {
-        return thread.submit(work);
+    /** What a rank does. */
+    interface Work {
+        void run(int rank);
     }
 
-    static <T> T join(Future<T> work) {
+    /** Lets both ranks do it at the same time, and waits for both. */
+    void both(Work work) {
+        Future<?> joined = thread.submit(() -> work.run(1));
         try {
-            return work.get(60, TimeUnit.SECONDS);
+            work.run(0);
+            joined.get(60, TimeUnit.SECONDS);
         } catch (InterruptedException | ExecutionException | TimeoutException e) {
             throw new IllegalStateException("the other rank failed", e);
         }

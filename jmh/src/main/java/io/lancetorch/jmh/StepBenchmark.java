@@ -13,7 +13,6 @@ import io.lancetorch.tensor.Torch;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
@@ -65,33 +64,24 @@ public class StepBenchmark {
         @Setup
         public void connect() {
             store = Store.tcp(HOST, 0, true, RANKS, TIMEOUT);
-            Future<?> joined = other.start(() -> connect(1));
-            connect(0);
-            OtherRank.join(joined);
+            other.both(this::connect);
         }
 
-        private boolean connect(int rank) {
+        private void connect(int rank) {
             Torch.numThreads(1); // of the calling thread: OpenMP counts them for each
             Store own = rank == 0 ? store : Store.tcp(HOST, store.port(), false, RANKS, TIMEOUT);
             ranks[rank] = new Rank(own, rank, watched);
-            return true;
         }
 
-        private boolean train(int rank) {
+        private void train(int rank) {
             for (int i = 0; i < OPERATIONS; i++) {
                 ranks[rank].step();
             }
-            return true;
         }
 
         @TearDown
         public void close() {
-            Future<?> closed = other.start(() -> {
-                ranks[1].close();
-                return true;
-            });
-            ranks[0].close();
-            OtherRank.join(closed);
+            other.both(rank -> ranks[rank].close());
             ranks[1].store.close();
             ranks[0].store.close();
             other.close();
@@ -151,8 +141,6 @@ public class StepBenchmark {
     @Benchmark
     @OperationsPerInvocation(OPERATIONS)
     public void train(World world) {
-        Future<?> joined = world.other.start(() -> world.train(1));
-        world.train(0);
-        OtherRank.join(joined);
+        world.other.both(world::train);
     }
 }
