@@ -67,6 +67,7 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
     private final Sampler sampler;
     private final int batchSize;
     private final int rank;
+    private final int replication;
     private final int worldSize;
     private final long seed;
     private final boolean dropLast;
@@ -102,6 +103,7 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         batchSize = builder.batchSize;
         rank = builder.rank;
         worldSize = builder.worldSize;
+        replication = builder.replication;
         seed = builder.seed;
         dropLast = builder.dropLast;
         withRowId = builder.withRowId;
@@ -141,6 +143,7 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         private int rank;
         private int worldSize;
         private boolean rankSaid;
+        private int replication = 1;
         private ProcessGroup group;
         private long seed;
         private boolean dropLast;
@@ -219,7 +222,12 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             return this;
         }
 
-        /** Which share is this rank's; as the launcher's variables RANK and WORLD_SIZE say, or all rows, unless said. */
+        /**
+         * Which share is this rank's; that of its place in the {@link #group}, as the launcher's variables RANK and WORLD_SIZE
+         * say, or all rows, unless said. Ranks that share a model, by tensor or pipeline parallelism, all say the place of their
+         * replica among the replicas: its rank in the data-parallel dimension, and the size of that one. Where the ranks of a
+         * replica follow each other, {@link #replication} says the same in one number.
+         */
         public Builder rank(int rank, int worldSize) {
             this.rank = rank;
             this.worldSize = worldSize;
@@ -230,7 +238,18 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         /** The share of this rank of a group, all of whose ranks open the loader at the same time. */
         public Builder group(ProcessGroup group) {
             this.group = group;
-            return rank(group.rank(), group.worldSize());
+            return this;
+        }
+
+        /**
+         * Gives the same batches, byte for byte, to each {@code ranks} ranks that follow each other, 1 unless said: ranks 0 to
+         * {@code ranks} - 1 are the first replica of a model that they share by tensor or pipeline parallelism, and read what
+         * rank 0 of a world of {@code worldSize / ranks} would read alone; and so on. Other layouts: {@link #rank}. What is
+         * summed over all ranks then counts each row {@code ranks} times.
+         */
+        public Builder replication(int ranks) {
+            replication = ranks;
+            return this;
         }
 
         /** Of the order of rows, and of what is random in the images; the same on all ranks. */
@@ -354,9 +373,17 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
                 throw new InvalidArgumentException(decodeThreads + " decoding threads and a prefetch of " + prefetch
                         + ": both are at most " + MOST);
             }
-            if (!rankSaid) {
+            if (!rankSaid && group != null) {
+                worldSize = group.worldSize();
+                rank = group.rank();
+            } else if (!rankSaid) {
                 worldSize = RankEnvironment.worldSizeOrOne();
                 rank = worldSize == 1 ? 0 : RankEnvironment.rankOrZero();
+            }
+            PlanRequest.requireRank(rank, worldSize);
+            if (replication < 1 || worldSize % replication != 0) {
+                throw new InvalidArgumentException("a replication of " + replication + " in a world of " + worldSize
+                        + " ranks: it is 1 or more, and divides the number of ranks");
             }
             if (columns.isEmpty()) {
                 columns.addAll(dataset.schema().names());
@@ -447,7 +474,14 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
     private EpochPlan whole(long wanted) {
         EpochPlan known = whole;
         if (known == null || known.epoch() != wanted) {
-            var request = new PlanRequest(dataset.fragments(), worldSize, rank, seed, wanted, batchSize, dropLast);
+            var request = new PlanRequest(
+                    dataset.fragments(),
+                    worldSize / replication,
+                    rank / replication,
+                    seed,
+                    wanted,
+                    batchSize,
+                    dropLast);
             known = EpochPlan.of(sampler, request);
             whole = known;
         }
@@ -576,7 +610,7 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             epoch = planned.epoch();
             position = new Position(planned);
             Plan plan = planned.plan();
-            cached = cache == null ? null : cache.begin(plan);
+            cached = cache == null ? null : cache.begin(plan, rank % replication == 0);
             StepSource source = null;
             try {
                 int readAhead = Math.max(2, prefetch);

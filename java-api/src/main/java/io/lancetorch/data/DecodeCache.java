@@ -189,15 +189,16 @@ final class DecodeCache {
         indexed = dataset.version();
     }
 
-    /** Starts an epoch: what is in the cache now, and what will be added to it. */
-    synchronized Epoch begin(Plan plan) {
+    /** Starts an epoch: what is in the cache now, and, where {@code mayAdd}, what will be added to it. */
+    synchronized Epoch begin(Plan plan, boolean mayAdd) {
         LanceDataset latest = LanceDataset.open(uri, storageOptions);
         try {
             if (latest.version() != indexed) {
                 index(latest);
             }
-            var epoch = new Epoch(plan, latest, places, !adding);
-            adding = true;
+            boolean adds = mayAdd && !adding;
+            var epoch = new Epoch(plan, latest, places, adds);
+            adding |= adds;
             return epoch;
         } catch (RuntimeException | Error e) {
             latest.close();

@@ -30,18 +30,22 @@ public record PlanRequest(
         long consumed) {
     public PlanRequest {
         fragments = List.copyOf(fragments);
+        requireRank(rank, worldSize);
+        if (batchSize < 1) {
+            throw new InvalidArgumentException("a batch of " + batchSize + " rows");
+        }
+        if (consumed < 0) {
+            throw new InvalidArgumentException(consumed + " samples consumed");
+        }
+    }
+
+    static void requireRank(int rank, int worldSize) {
         if (worldSize < 1) {
             throw new InvalidArgumentException("a world of " + worldSize + " ranks");
         }
         if (rank < 0 || rank >= worldSize) {
             throw new InvalidArgumentException(
                     "rank " + rank + " of a world of " + worldSize + ": ranks are 0 to " + (worldSize - 1));
-        }
-        if (batchSize < 1) {
-            throw new InvalidArgumentException("a batch of " + batchSize + " rows");
-        }
-        if (consumed < 0) {
-            throw new InvalidArgumentException(consumed + " samples consumed");
         }
     }
 
