@@ -16,6 +16,10 @@ cmake --preset sanitize
 cmake --build --preset sanitize
 ctest --preset sanitize
 
+say "what is over CUDA compiles, with headers from the package registry"
+cmake --preset compile-cuda
+cmake --build --preset compile-cuda
+
 cd native/lance
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/lancetorch/cargo}"
 say "Rust: format"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Defines the target lancetorch::libtorch, the variables LIBTORCH_VERSION ("2.10.0") and LIBTORCH_RUNTIME_DIRS (the
-# folders that a program needs on LD_LIBRARY_PATH), from
+# Defines the target lancetorch::libtorch, the variables LIBTORCH_VERSION ("2.10.0"), LIBTORCH_RUNTIME_DIRS (the folders
+# that a program needs on LD_LIBRARY_PATH) and LIBTORCH_CUDA (its CUDA libraries, empty where it has none), from
 #
 #  - LANCETORCH_LIBTORCH, where it is set: a folder with include/ and lib/, as a LibTorch archive and a pip installation
 #    have them. Headers and libraries are used as they lie there: TorchConfig.cmake would ask for a CUDA toolkit where
@@ -118,6 +118,13 @@ endif()
 find_library(LANCETORCH_TORCH_CPU torch_cpu PATHS ${LIBTORCH_RUNTIME_DIRS} NO_DEFAULT_PATH NO_CACHE REQUIRED)
 find_library(LANCETORCH_TORCH torch PATHS ${LIBTORCH_RUNTIME_DIRS} NO_DEFAULT_PATH NO_CACHE REQUIRED)
 find_library(LANCETORCH_C10 c10 PATHS ${LIBTORCH_RUNTIME_DIRS} NO_DEFAULT_PATH NO_CACHE REQUIRED)
+
+set(LIBTORCH_CUDA "")
+find_library(LANCETORCH_TORCH_CUDA torch_cuda PATHS ${LIBTORCH_RUNTIME_DIRS} NO_DEFAULT_PATH NO_CACHE)
+find_library(LANCETORCH_C10_CUDA c10_cuda PATHS ${LIBTORCH_RUNTIME_DIRS} NO_DEFAULT_PATH NO_CACHE)
+if(LANCETORCH_TORCH_CUDA AND LANCETORCH_C10_CUDA)
+  set(LIBTORCH_CUDA "${LANCETORCH_TORCH_CUDA}" "${LANCETORCH_C10_CUDA}")
+endif()
 
 # libtorch's own headers include gloo's, which it does not ship.
 find_path(LANCETORCH_GLOO_INCLUDE gloo/config.h HINTS "${torch_include}")

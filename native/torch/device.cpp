@@ -2,10 +2,14 @@
 //
 // Streams and events of any device, through c10's device-generic guards. The CPU's guard has neither, so here the CPU
 // does its work at once: a stream has nothing left to do, and an event is complete once recorded.
+#include "device.h"
+
+#include <ATen/Context.h>
 #include <ATen/core/Tensor.h>
 #include <c10/core/Event.h>
 #include <c10/core/Stream.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <torch/headeronly/version.h>
 
 #include <memory>
 #include <optional>
@@ -33,18 +37,6 @@ bool on_cpu(const lt_stream& stream) { return stream.stream.device_type() == c10
 
 c10::impl::VirtualGuardImpl guard_of(c10::DeviceType type) { return c10::impl::VirtualGuardImpl(type); }
 
-// A device that is there, with an index of its own in place of -1.
-c10::Device available(lt_device named) {
-  c10::Device device = to_device(named);
-  if (device.is_cpu()) {
-    return c10::Device(c10::kCPU);
-  }
-  if (device.index() >= lt_device_count(named.type) || lt_device_count(named.type) == 0) {
-    fail(LT_UNSUPPORTED, "this libtorch sees no device " + device.str() + " here");
-  }
-  return device.has_index() ? device : guard_of(device.type()).getDevice();
-}
-
 lt_stream* to_handle(c10::Stream stream) {
   auto made = std::make_unique<lt_stream>(lt_stream{stream});
   count_handle(LT_TORCH_STREAM, 1);
@@ -60,7 +52,40 @@ void require_same_device(const lt_event& event, const lt_stream& stream) {
   }
 }
 
+// What libtorch says of a driver or device that is not there, in one line.
+[[noreturn]] void fail_missing(const c10::Device& device, std::string_view reason) {
+  std::string line(reason.substr(0, reason.find('\n')));
+  fail(LT_UNSUPPORTED, "no device " + device.str() + " here: " + line);
+}
+
 }  // namespace
+
+namespace lancetorch {
+
+c10::Device available(lt_device named) {
+  c10::Device device = to_device(named);
+  if (device.is_cpu()) {
+    return c10::Device(c10::kCPU);
+  }
+  if (!c10::impl::hasDeviceGuardImpl(device.type())) {
+    fail(LT_UNSUPPORTED, "no device " + device.str() + " here: this libtorch, " TORCH_VERSION ", was built without " +
+                             c10::DeviceTypeName(device.type()) +
+                             "; ./lancetorch build --libtorch DIR compiles for one that has it");
+  }
+  try {
+    // Unlike a count of devices, this tells why there are none.
+    at::globalContext().lazyInitDevice(device.type());
+  } catch (const c10::Error& error) {
+    fail_missing(device, error.what_without_backtrace());
+  }
+  int32_t count = lt_device_count(named.type);
+  if (count == 0 || device.index() >= count) {
+    fail_missing(device, "there are " + std::to_string(count));
+  }
+  return device.has_index() ? device : guard_of(device.type()).getDevice();
+}
+
+}  // namespace lancetorch
 
 int32_t lt_device_count(int32_t type) {
   if (type == LT_DEVICE_CPU) {
@@ -70,6 +95,10 @@ int32_t lt_device_count(int32_t type) {
     return 0;
   }
   return guard_of(static_cast<c10::DeviceType>(type)).deviceCount();
+}
+
+lt_status lt_device_require(lt_device device, lt_error* err) {
+  return guard(err, "lt_device_require", [&] { (void)available(device); });
 }
 
 lt_status lt_device_synchronize(lt_device device, lt_error* err) {

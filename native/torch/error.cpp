@@ -41,9 +41,9 @@ bool tells_of_exhausted_memory(std::string_view text) {
 
 // What libtorch says, in errors of no class of their own, of a device that its build or the machine has not.
 bool tells_of_missing_device(std::string_view text) {
-  for (std::string_view part :
-       {"not linked with support for", "not compiled with CUDA", "without ATen_cuda library", "no NVIDIA driver",
-        "CUDA driver version is insufficient", "No CUDA GPUs are available", "no CUDA-capable device"}) {
+  for (std::string_view part : {"not linked with support for", "not compiled with CUDA", "without ATen_cuda library",
+                                "no NVIDIA driver", "CUDA driver version is insufficient", "No CUDA GPUs are available",
+                                "no CUDA-capable device", "Cannot initialize CUDA"}) {
     if (contains(text, part)) {
       return true;
     }

@@ -32,3 +32,33 @@ int32_t lt_torch_num_threads(void) { return at::get_num_threads(); }
 lt_status lt_torch_manual_seed(uint64_t seed, lt_error* err) {
   return guard(err, "lt_torch_manual_seed", [&] { at::manual_seed(seed); });
 }
+
+lt_status lt_torch_set_deterministic(int32_t enabled, int32_t warn_only, lt_error* err) {
+  return guard(err, "lt_torch_set_deterministic", [&] {
+    at::globalContext().setDeterministicAlgorithms(enabled != 0, enabled != 0 && warn_only != 0);
+    at::globalContext().setDeterministicCuDNN(enabled != 0);
+  });
+}
+
+int32_t lt_torch_deterministic(void) {
+  const at::Context& context = at::globalContext();
+  return context.deterministicAlgorithms() ? (context.deterministicAlgorithmsWarnOnly() ? 2 : 1) : 0;
+}
+
+lt_status lt_torch_set_cudnn_benchmark(int32_t enabled, lt_error* err) {
+  return guard(err, "lt_torch_set_cudnn_benchmark", [&] { at::globalContext().setBenchmarkCuDNN(enabled != 0); });
+}
+
+int32_t lt_torch_cudnn_benchmark(void) { return at::globalContext().benchmarkCuDNN() ? 1 : 0; }
+
+lt_status lt_torch_set_float32_precision(const char* precision, lt_error* err) {
+  return guard(err, "lt_torch_set_float32_precision", [&] {
+    require_pointer(precision, "precision");
+    std::string name = precision;
+    // libtorch only warns of a word that it does not know.
+    require(name == "highest" || name == "high" || name == "medium",
+            "no precision \"" + name + "\": there are highest, high and medium");
+    at::globalContext().setFloat32MatmulPrecision(name);
+    at::globalContext().setAllowTF32CuDNN(name != "highest");
+  });
+}

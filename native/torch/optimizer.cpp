@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/_amp_foreach_non_finite_check_and_unscale.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <torch/optim/adamw.h>
 #include <torch/optim/sgd.h>
 
 #include <cmath>
+#include <map>
 #include <memory>
 #include <string_view>
 #include <type_traits>
 #include <unordered_set>
 
+#include "fused_optimizer.h"
 #include "handle.h"
 
 struct lt_optimizer {
   std::unique_ptr<torch::optim::Optimizer> optimizer;
   bool is_adamw;
+  bool fused = false;
 };
 
 using namespace lancetorch;
@@ -194,7 +198,49 @@ lt_status lt_optimizer_adamw(lt_tensor* const* parameters, int64_t count, double
 lt_status lt_optimizer_step(lt_optimizer* optimizer, lt_error* err) {
   return guard(err, "lt_optimizer_step", [&] {
     require_pointer(optimizer, "optimizer");
-    optimizer->optimizer->step();
+    if (optimizer->fused) {
+      fused_step(*optimizer->optimizer, optimizer->is_adamw);
+    } else {
+      optimizer->optimizer->step();
+    }
+  });
+}
+
+lt_status lt_optimizer_set_fused(lt_optimizer* optimizer, int32_t fused, lt_error* err) {
+  return guard(err, "lt_optimizer_set_fused", [&] {
+    require_pointer(optimizer, "optimizer");
+    for (const at::Tensor& parameter : optimizer->optimizer->param_groups().at(0).params()) {
+      require(fused == 0 || parameter.is_floating_point(), "fused kernels are for floating point alone");
+    }
+    optimizer->fused = fused != 0;
+  });
+}
+
+int32_t lt_optimizer_fused(const lt_optimizer* optimizer) { return optimizer != nullptr && optimizer->fused ? 1 : 0; }
+
+lt_status lt_optimizer_unscale(lt_optimizer* optimizer, const lt_tensor* inverse_scale, lt_tensor* found_inf,
+                               lt_error* err) {
+  return guard(err, "lt_optimizer_unscale", [&] {
+    require_pointer(optimizer, "optimizer");
+    Borrowed factor(inverse_scale, "inverse_scale");
+    Borrowed found(found_inf, "found_inf");
+    for (const at::Tensor* value : {&*factor, &*found}) {
+      require(value->numel() == 1 && value->scalar_type() == at::kFloat,
+              "inverse_scale and found_inf are of one float32");
+    }
+    std::map<c10::ScalarType, std::vector<at::Tensor>> grads;
+    for (const at::Tensor& parameter : optimizer->optimizer->param_groups().at(0).params()) {
+      const at::Tensor& grad = parameter.grad();
+      if (grad.defined()) {
+        require(grad.device() == factor->device() && grad.device() == found->device(),
+                "inverse_scale and found_inf are not on the device of the gradients");
+        grads[grad.scalar_type()].push_back(grad.detach());
+      }
+    }
+    at::Tensor target = *found;
+    for (auto& [dtype, list] : grads) {
+      at::_amp_foreach_non_finite_check_and_unscale_(list, target, *factor);
+    }
   });
 }
 

@@ -42,6 +42,20 @@ int32_t lt_torch_num_threads(void);
 /* Seeds the default generator of every device. Any thread. */
 lt_status lt_torch_manual_seed(uint64_t seed, lt_error* err);
 
+/* Operators whose results would differ from run to run take a deterministic way where there is one, and fail where there
+ * is none, or with warn_only warn on stderr. cuBLAS also wants CUBLAS_WORKSPACE_CONFIG=:4096:8 in the environment. */
+lt_status lt_torch_set_deterministic(int32_t enabled, int32_t warn_only, lt_error* err);
+/* 0 off, 1 on, 2 on and only warns. */
+int32_t lt_torch_deterministic(void);
+
+/* Lets cuDNN try its algorithms at the first convolution of each shape, and keep the fastest. */
+lt_status lt_torch_set_cudnn_benchmark(int32_t enabled, lt_error* err);
+int32_t lt_torch_cudnn_benchmark(void);
+
+/* How float32 matrix products and convolutions may be computed: "highest" in float32, "high" in TensorFloat-32 or three
+ * bfloat16, "medium" in bfloat16, where the device can. LT_INVALID_ARGUMENT: another word. */
+lt_status lt_torch_set_float32_precision(const char* precision, lt_error* err);
+
 /* ---- Types ------------------------------------------------------------------------------------------------------- */
 
 /* Values of c10::ScalarType. */
@@ -232,6 +246,24 @@ lt_status lt_tensor_detach(const lt_tensor* tensor, lt_tensor** detached, lt_err
 int32_t lt_grad_mode_set(int32_t enabled);
 int32_t lt_grad_mode(void);
 
+/* ---- Mixed precision --------------------------------------------------------------------------------------------- */
+
+/* What autocast was for a thread and a type of devices, to go back to. */
+typedef struct lt_autocast {
+  int32_t device_type; /* LT_DEVICE_... */
+  int32_t enabled;
+  int32_t dtype; /* LT_DTYPE_... */
+} lt_autocast;
+
+/* For the calling thread, until lt_autocast_exit: operators on devices of that type take their arguments in `dtype` where
+ * that is faster (convolutions, matrix products), and in float32 where they need it (losses, norms), as torch.autocast.
+ * enabled: 0 for a part without it. Calls nest. LT_INVALID_ARGUMENT: a dtype that is neither float16 nor bfloat16. */
+lt_status lt_autocast_enter(int32_t device_type, int32_t enabled, int32_t dtype, lt_autocast* before, lt_error* err);
+/* Back to `before`, on the same thread. The outermost one lets go the copies of parameters in the other dtype. */
+lt_status lt_autocast_exit(const lt_autocast* before, lt_error* err);
+/* 1 where operators on devices of that type are autocast on the calling thread. */
+int32_t lt_autocast_enabled(int32_t device_type);
+
 /* ---- Optimizers -------------------------------------------------------------------------------------------------- */
 
 /* torch::optim's own. It shares the parameters, whose handles may be released before. Owned: lt_optimizer_release. */
@@ -244,6 +276,14 @@ lt_status lt_optimizer_adamw(lt_tensor* const* parameters, int64_t count, double
                              double beta2, double epsilon, double weight_decay, int32_t amsgrad,
                              lt_optimizer** optimizer, lt_error* err);
 lt_status lt_optimizer_step(lt_optimizer* optimizer, lt_error* err);
+/* fused: not 0 to step with ATen's fused kernels, one for many parameters, as fused=True in PyTorch; the formulas and the
+ * state are the same. LT_INVALID_ARGUMENT: a parameter that is not floating point. */
+lt_status lt_optimizer_set_fused(lt_optimizer* optimizer, int32_t fused, lt_error* err);
+int32_t lt_optimizer_fused(const lt_optimizer* optimizer);
+/* Multiplies all gradients by `inverse_scale`, a float32 tensor of one element, and sets `found_inf`, another one, to 1 where
+ * one of the gradients has a value that is not finite; else it stays. Both are on the device of the gradients. */
+lt_status lt_optimizer_unscale(lt_optimizer* optimizer, const lt_tensor* inverse_scale, lt_tensor* found_inf,
+                               lt_error* err);
 /* set_to_none: not 0 to take the gradients away instead of filling them with zeros. */
 lt_status lt_optimizer_zero_grad(lt_optimizer* optimizer, int32_t set_to_none, lt_error* err);
 lt_status lt_optimizer_set_learning_rate(lt_optimizer* optimizer, double learning_rate, lt_error* err);
@@ -278,8 +318,29 @@ lt_status lt_random_set_state(lt_device device, const lt_tensor* state, lt_error
 
 /* How many devices of that type this libtorch sees here: 1 for the CPU, 0 where the build or the driver has none. */
 int32_t lt_device_count(int32_t type);
+/* Makes `device` ready for use. LT_UNSUPPORTED, with the reason: this libtorch was built without it, there is no driver, or
+ * no such device. */
+lt_status lt_device_require(lt_device device, lt_error* err);
 /* Waits until `device` has nothing left to do. LT_UNSUPPORTED: no such device here. */
 lt_status lt_device_synchronize(lt_device device, lt_error* err);
+
+/* What libtorch's caching allocator has of a device's memory, in bytes; peaks since the start or the last reset. */
+typedef struct lt_memory_stats {
+  int64_t allocated; /* in tensors */
+  int64_t allocated_peak;
+  int64_t reserved; /* taken from the device: in tensors, or kept for the next ones */
+  int64_t reserved_peak;
+  int64_t allocations;   /* how often memory was asked for */
+  int64_t retries;       /* how often the device had none left, and what was kept had to be given back first */
+  int64_t out_of_memory; /* how often that did not help */
+  int64_t free;          /* of the device, for all processes; -1 where libtorch cannot tell */
+  int64_t total;         /* of the device; -1 where libtorch cannot tell */
+} lt_memory_stats;
+/* LT_UNSUPPORTED: no such device here, or the CPU, which has no such allocator. */
+lt_status lt_device_memory_stats(lt_device device, lt_memory_stats* stats, lt_error* err);
+lt_status lt_device_reset_peak_memory(lt_device device, lt_error* err);
+/* Gives back to the device what is kept for later tensors. */
+lt_status lt_device_empty_cache(lt_device device, lt_error* err);
 
 /* A queue of work on a device. Owned: lt_stream_release. On the CPU, where work is done when the call returns, a stream
  * is the one default stream, and an event is complete once recorded. */
@@ -364,6 +425,8 @@ void lt_process_group_release(lt_process_group* group);
 /* Each collective starts, and returns a work handle; the result is there when lt_work_wait has returned LT_OK. Tensors
  * must be dense, and of one shape and dtype on all ranks; an average is of floating point. timeout_milliseconds <= 0:
  * the group's. A collective that fails breaks the group: it is to be released.
+ * Tensors of the CPU go through Gloo. Those of CUDA go through NCCL where lancetorch/cuda.h's lt_process_group_add_nccl was
+ * called: the collective runs on a stream of its own behind what the calling thread's current stream has queued.
  * LT_PEER_FAILED: a connection broke. LT_TIMEOUT. LT_INVALID_ARGUMENT. They come from the start or from the wait. */
 lt_status lt_all_reduce(lt_process_group* group, lt_tensor* tensor, int32_t reduce_op, int64_t timeout_milliseconds,
                         lt_work** work, lt_error* err);
@@ -375,14 +438,52 @@ lt_status lt_all_gather(lt_process_group* group, lt_tensor* const* outputs, cons
 /* inputs: world_size tensors shaped like `output`; rank r gets the reduction of everyone's r-th. */
 lt_status lt_reduce_scatter(lt_process_group* group, lt_tensor* output, lt_tensor* const* inputs, int32_t reduce_op,
                             int64_t timeout_milliseconds, lt_work** work, lt_error* err);
-/* Done when every rank has called it. */
+/* As lt_all_reduce for each of `count` tensors of one dtype, together. */
+lt_status lt_all_reduce_coalesced(lt_process_group* group, lt_tensor* const* tensors, int64_t count, int32_t reduce_op,
+                                  int64_t timeout_milliseconds, lt_work** work, lt_error* err);
+/* As lt_all_reduce, but root_rank's tensor alone gets the result; what the others' hold then is undefined. */
+lt_status lt_reduce(lt_process_group* group, lt_tensor* tensor, int32_t root_rank, int32_t reduce_op,
+                    int64_t timeout_milliseconds, lt_work** work, lt_error* err);
+/* As lt_all_gather and lt_reduce_scatter, with one tensor in place of the list: contiguous, its first dimension world_size
+ * times that of the other tensor. */
+lt_status lt_all_gather_into(lt_process_group* group, lt_tensor* output, const lt_tensor* input,
+                             int64_t timeout_milliseconds, lt_work** work, lt_error* err);
+lt_status lt_reduce_scatter_from(lt_process_group* group, lt_tensor* output, const lt_tensor* input, int32_t reduce_op,
+                                 int64_t timeout_milliseconds, lt_work** work, lt_error* err);
+/* Root_rank's `outputs`, world_size tensors shaped like `input`, get everyone's input; on other ranks outputs is NULL. */
+lt_status lt_gather(lt_process_group* group, lt_tensor* const* outputs, const lt_tensor* input, int32_t root_rank,
+                    int64_t timeout_milliseconds, lt_work** work, lt_error* err);
+/* Rank r's `output` gets the r-th of root_rank's `inputs`, world_size tensors; on other ranks inputs is NULL. */
+lt_status lt_scatter(lt_process_group* group, lt_tensor* output, lt_tensor* const* inputs, int32_t root_rank,
+                     int64_t timeout_milliseconds, lt_work** work, lt_error* err);
+/* outputs[r] gets rank r's inputs[this rank]; world_size of each, of one dtype and device. They may differ in shape, as long
+ * as both ends of a pair agree. */
+lt_status lt_all_to_all(lt_process_group* group, lt_tensor* const* outputs, lt_tensor* const* inputs,
+                        int64_t timeout_milliseconds, lt_work** work, lt_error* err);
+/* From one rank to another: each lt_send goes with one lt_recv of the same tag on the other end, tag >= 0. */
+lt_status lt_send(lt_process_group* group, const lt_tensor* tensor, int32_t to_rank, int32_t tag,
+                  int64_t timeout_milliseconds, lt_work** work, lt_error* err);
+lt_status lt_recv(lt_process_group* group, lt_tensor* tensor, int32_t from_rank, int32_t tag,
+                  int64_t timeout_milliseconds, lt_work** work, lt_error* err);
+/* Done when every rank has called it. Through Gloo: it does not wait for what streams have queued. */
 lt_status lt_barrier(lt_process_group* group, int64_t timeout_milliseconds, lt_work** work, lt_error* err);
 
-/* Waits for the work; timeout_milliseconds <= 0: as long as the collective itself may take. */
+/* Waits for the work; timeout_milliseconds <= 0: as long as the collective itself may take. For NCCL's, that makes the
+ * calling thread's current stream wait and returns at once; with a timeout the thread itself waits for the end. */
 lt_status lt_work_wait(lt_work* work, int64_t timeout_milliseconds, lt_error* err);
 /* done: 1 where the work has ended, well or not. */
 lt_status lt_work_query(const lt_work* work, int32_t* done, lt_error* err);
 void lt_work_release(lt_work* work);
+
+/* ---- Traces ------------------------------------------------------------------------------------------------------ */
+
+/* Starts libtorch's profiler: every operator from here on, of the calling thread and of the backwards that it runs, and all
+ * that is done on CUDA where there is one. shapes: not 0 to record those of the arguments. One at a time in a process.
+ * LT_INVALID_ARGUMENT: one is running. */
+lt_status lt_profiler_start(int32_t shapes, lt_error* err);
+/* Stops it, on the same thread, and writes the trace to `path` as JSON of Chrome's trace events, which Perfetto opens; NULL:
+ * writes nothing. LT_IO: the file cannot be written. LT_INVALID_ARGUMENT: none is running on this thread. */
+lt_status lt_profiler_stop(const char* path, lt_error* err);
 
 /* ---- Averaging of gradients -------------------------------------------------------------------------------------- */
 

@@ -11,6 +11,9 @@ module io.lancetorch.bindings {
             io.lancetorch,
             io.lancetorch.interop,
             io.lancetorch.jmh;
+    exports io.lancetorch.bindings.cuda to
+            io.lancetorch,
+            io.lancetorch.jmh;
     exports io.lancetorch.bindings.lance to
             io.lancetorch,
             io.lancetorch.interop,

@@ -17,12 +17,13 @@ import java.util.Properties;
 import org.bytedeco.javacpp.Loader;
 
 /**
- * Opens the two shims and the libtorch below them, once for the process and for ever. Where a shim lies is said by the
+ * Opens the shims and the libtorch below them, once for the process and for ever. Where a shim lies is said by the
  * system property {@code lancetorch.native} or the variable {@code LANCETORCH_NATIVE}; otherwise it is that of the
  * lancetorch-natives jar on the class path. Which libtorch it runs with is said by {@code lancetorch.libtorch} or {@code
  * LANCETORCH_LIBTORCH}, otherwise by whoever built the folder, and otherwise it is the JavaCPP presets'.
  *
- * <p>Whoever calls into jextract's {@code torch_h} or {@code lance_h} calls {@link #torch()} or {@link #lance()} before.
+ * <p>Whoever calls into jextract's {@code torch_h}, {@code lance_h} or {@code cuda_h} calls {@link #torch()}, {@link #lance()}
+ * or {@link #cuda()} before.
  */
 public final class NativeLibraries {
     /** Where the lancetorch-natives jar of a platform has its files. */
@@ -38,6 +39,24 @@ public final class NativeLibraries {
     /** Opens the Lance shim at the first call. Any thread. */
     public static void lance() {
         Lance.open();
+    }
+
+    /**
+     * Opens libtorch, its shim, and the library over CUDA's own headers, at the first call. Any thread.
+     *
+     * @throws UnsupportedException where the shims were built for a libtorch without CUDA
+     */
+    public static void cuda() {
+        torch();
+        Cuda.open();
+    }
+
+    private static final class Cuda {
+        private static final RuntimeException FAILURE = attempt(NativeLibraries::openCuda);
+
+        static void open() {
+            rethrow(FAILURE);
+        }
     }
 
     private static final class Torch {
@@ -97,6 +116,16 @@ public final class NativeLibraries {
         String running = runtimeVersion(where);
         requireVersion(builtFor, running, shim, where);
         load(shim);
+    }
+
+    private static void openCuda() {
+        Path library = shim("liblancetorch_torch.so").resolveSibling("liblancetorch_cuda.so");
+        if (!Files.exists(library)) {
+            throw new UnsupportedException("NCCL and CUDA graphs need " + library
+                    + ", which is not there: ./lancetorch build --libtorch DIR makes it, for a libtorch in DIR that has"
+                    + " CUDA");
+        }
+        load(library);
     }
 
     /** The folder of the libtorch that is used in place of the presets', or null where it is theirs. Opens nothing. */

@@ -3,7 +3,10 @@ package io.lancetorch.distributed;
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import io.lancetorch.bindings.NativeLibraries;
 import io.lancetorch.bindings.Status;
+import io.lancetorch.bindings.cuda.cuda_h;
+import io.lancetorch.bindings.torch.lt_device;
 import io.lancetorch.bindings.torch.torch_h;
 import io.lancetorch.error.CancelledException;
 import io.lancetorch.error.Collective;
@@ -13,6 +16,8 @@ import io.lancetorch.error.LanceTorchException;
 import io.lancetorch.error.NotFoundException;
 import io.lancetorch.error.PeerFailedException;
 import io.lancetorch.error.StorageException;
+import io.lancetorch.error.UnsupportedException;
+import io.lancetorch.tensor.Device;
 import io.lancetorch.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -29,6 +34,9 @@ import java.util.List;
  * the timeout; either names the ranks, the operation, its number and the {@link #step}. What failed is over: the group is
  * closed, and made anew. An interrupt of a thread that waits is a {@link CancelledException}.
  *
+ * <p>Tensors of the CPU go through Gloo, those of a GPU through NCCL after {@link #useNccl}: then the short names too return once
+ * the calling thread's current stream waits for the result, as its other work does.
+ *
  * <p>Ranks watch each other by a connection of each to rank 0 ({@link HealthCheck}), so that the end of a process is known
  * at once, also to ranks that wait for another one. A process that is stopped is no more than late, until the timeout.
  */
@@ -40,7 +48,9 @@ public final class ProcessGroup implements AutoCloseable {
 
     private final int rank;
     private final int worldSize;
+    private final Store store;
     private final Store ownedStore;
+    private final Duration timeout;
     private final HealthChannel health; // null: nobody to watch, or not asked for
     // Handles of works that were closed before they had ended.
     private final List<MemorySegment> givenUp = new ArrayList<>();
@@ -49,6 +59,7 @@ public final class ProcessGroup implements AutoCloseable {
     private boolean aborted;
     private boolean broken;
     private boolean averaging;
+    private boolean nccl;
     private long sequence;
     private long step = -1;
 
@@ -63,7 +74,9 @@ public final class ProcessGroup implements AutoCloseable {
             HealthCheck healthCheck) {
         this.rank = rank;
         this.worldSize = worldSize;
+        this.store = store;
         this.ownedStore = ownedStore;
+        this.timeout = timeout;
         if (rank < 0 || rank >= worldSize) {
             throw new InvalidArgumentException("rank " + rank + " of " + worldSize + ": ranks are 0 to world size - 1");
         }
@@ -182,6 +195,36 @@ public final class ProcessGroup implements AutoCloseable {
 
     public int worldSize() {
         return worldSize;
+    }
+
+    /**
+     * Lets collectives on tensors of {@code device} go through NCCL, each on a stream of its own; those on the CPU's stay with
+     * Gloo. Every rank calls it, each with a GPU of its own, before the first such collective. c10d's watchdog ends what is late
+     * or failed and reports it, and never ends the JVM, unless TORCH_NCCL_ASYNC_ERROR_HANDLING or TORCH_NCCL_ENABLE_MONITORING
+     * in the environment say otherwise. Returns this group.
+     *
+     * @throws UnsupportedException without a GPU, or with a shim that was built for a libtorch without CUDA
+     */
+    public ProcessGroup useNccl(Device device) {
+        NativeLibraries.cuda();
+        device.require();
+        try (Arena temporary = Arena.ofConfined();
+                Store own = store.withPrefix("nccl")) {
+            MemorySegment error = temporary.allocate(Status.ERROR_SIZE, 8);
+            MemorySegment place = lt_device.allocate(temporary);
+            lt_device.type(place, torch_h.LT_DEVICE_CUDA());
+            lt_device.index(place, Math.max(0, device.index()));
+            synchronized (handleLock) {
+                MemorySegment open = handle();
+                Status.check(
+                        own.handle()
+                                .call(opened -> cuda_h.lt_process_group_add_nccl(
+                                        open, opened, place, timeout.toMillis(), 0, error)),
+                        error);
+            }
+        }
+        nccl = true;
+        return this;
     }
 
     // ---- failures ----
@@ -341,7 +384,8 @@ public final class ProcessGroup implements AutoCloseable {
         int call(MemorySegment group, MemorySegment out, MemorySegment error);
     }
 
-    private Work start(String operation, Start start) {
+    /** {@code tensor}: whose device says which backend it is; null for Gloo. */
+    private Work start(String operation, Tensor tensor, Start start) {
         handle();
         Collective collective = begin(operation);
         try (Arena temporary = Arena.ofConfined()) {
@@ -356,7 +400,8 @@ public final class ProcessGroup implements AutoCloseable {
                 takeBack();
             }
             check(status, error, collective);
-            return new Work(this, collective, MemorySegment.ofAddress(out.get(JAVA_LONG, 0)));
+            boolean inStream = nccl && tensor != null && tensor.device().type() == Device.Type.CUDA;
+            return new Work(this, collective, MemorySegment.ofAddress(out.get(JAVA_LONG, 0)), inStream);
         }
     }
 
@@ -379,6 +424,7 @@ public final class ProcessGroup implements AutoCloseable {
         MemorySegment values = tensor.nativeHandle();
         return start(
                 "all-reduce",
+                tensor,
                 (group, out, error) ->
                         torch_h.lt_all_reduce(group, values, op.ordinal(), timeout.toMillis(), out, error));
     }
@@ -393,6 +439,7 @@ public final class ProcessGroup implements AutoCloseable {
         MemorySegment values = tensor.nativeHandle();
         return start(
                 "broadcast",
+                tensor,
                 (group, out, error) -> torch_h.lt_broadcast(group, values, root, timeout.toMillis(), out, error));
     }
 
@@ -409,6 +456,7 @@ public final class ProcessGroup implements AutoCloseable {
             MemorySegment values = input.nativeHandle();
             return start(
                     "all-gather",
+                    input,
                     (group, out, error) ->
                             torch_h.lt_all_gather(group, targets, values, timeout.toMillis(), out, error));
         }
@@ -427,19 +475,192 @@ public final class ProcessGroup implements AutoCloseable {
             MemorySegment values = handles(inputs, temporary);
             return start(
                     "reduce-scatter",
+                    output,
                     (group, out, error) -> torch_h.lt_reduce_scatter(
                             group, target, values, op.ordinal(), timeout.toMillis(), out, error));
         }
     }
 
-    /** Waits until every rank has come here. */
+    /** As {@link #allReduce(Tensor, ReduceOp)} for each of several tensors of one dtype, together. */
+    public void allReduce(List<Tensor> tensors, ReduceOp op) {
+        finish(allReduceAsync(tensors, op, Duration.ZERO));
+    }
+
+    /** As {@link #allReduce(List, ReduceOp)}; a timeout of 0 is the group's. */
+    public Work allReduceAsync(List<Tensor> tensors, ReduceOp op, Duration timeout) {
+        try (Arena temporary = Arena.ofConfined()) {
+            MemorySegment values = handles(tensors, temporary);
+            return start(
+                    "all-reduce of " + tensors.size() + " tensors",
+                    tensors.isEmpty() ? null : tensors.getFirst(),
+                    (group, out, error) -> torch_h.lt_all_reduce_coalesced(
+                            group, values, tensors.size(), op.ordinal(), timeout.toMillis(), out, error));
+        }
+    }
+
+    /** Replaces the tensor's values on rank {@code root} by the reduction over all ranks; the others' are undefined then. */
+    public void reduce(Tensor tensor, int root, ReduceOp op) {
+        finish(reduceAsync(tensor, root, op, Duration.ZERO));
+    }
+
+    /** As {@link #reduce}; a timeout of 0 is the group's. */
+    public Work reduceAsync(Tensor tensor, int root, ReduceOp op, Duration timeout) {
+        MemorySegment values = tensor.nativeHandle();
+        return start(
+                "reduce",
+                tensor,
+                (group, out, error) ->
+                        torch_h.lt_reduce(group, values, root, op.ordinal(), timeout.toMillis(), out, error));
+    }
+
+    /**
+     * As {@link #allGather(List, Tensor)} into one contiguous tensor, whose first dimension is that of {@code input} times the
+     * number of ranks.
+     */
+    public void allGather(Tensor output, Tensor input) {
+        finish(allGatherAsync(output, input, Duration.ZERO));
+    }
+
+    /** As {@link #allGather(Tensor, Tensor)}; a timeout of 0 is the group's. */
+    public Work allGatherAsync(Tensor output, Tensor input, Duration timeout) {
+        MemorySegment target = output.nativeHandle();
+        MemorySegment values = input.nativeHandle();
+        return start(
+                "all-gather",
+                input,
+                (group, out, error) ->
+                        torch_h.lt_all_gather_into(group, target, values, timeout.toMillis(), out, error));
+    }
+
+    /**
+     * As {@link #reduceScatter(Tensor, List, ReduceOp)} from one contiguous tensor, whose first dimension is that of {@code
+     * output} times the number of ranks.
+     */
+    public void reduceScatter(Tensor output, Tensor input, ReduceOp op) {
+        finish(reduceScatterAsync(output, input, op, Duration.ZERO));
+    }
+
+    /** As {@link #reduceScatter(Tensor, Tensor, ReduceOp)}; a timeout of 0 is the group's. */
+    public Work reduceScatterAsync(Tensor output, Tensor input, ReduceOp op, Duration timeout) {
+        MemorySegment target = output.nativeHandle();
+        MemorySegment values = input.nativeHandle();
+        return start(
+                "reduce-scatter",
+                output,
+                (group, out, error) -> torch_h.lt_reduce_scatter_from(
+                        group, target, values, op.ordinal(), timeout.toMillis(), out, error));
+    }
+
+    /** Fills {@code outputs} of rank {@code root}, one tensor like {@code input} for each rank; null on the other ranks. */
+    public void gather(List<Tensor> outputs, Tensor input, int root) {
+        finish(gatherAsync(outputs, input, root, Duration.ZERO));
+    }
+
+    /** As {@link #gather}; a timeout of 0 is the group's. */
+    public Work gatherAsync(List<Tensor> outputs, Tensor input, int root, Duration timeout) {
+        requireAtRoot(outputs, "outputs", root);
+        try (Arena temporary = Arena.ofConfined()) {
+            MemorySegment targets = outputs == null ? MemorySegment.NULL : handles(outputs, temporary);
+            MemorySegment values = input.nativeHandle();
+            return start(
+                    "gather",
+                    input,
+                    (group, out, error) ->
+                            torch_h.lt_gather(group, targets, values, root, timeout.toMillis(), out, error));
+        }
+    }
+
+    /** Fills {@code output} with the tensor at this rank's position in {@code inputs} of rank {@code root}; null elsewhere. */
+    public void scatter(Tensor output, List<Tensor> inputs, int root) {
+        finish(scatterAsync(output, inputs, root, Duration.ZERO));
+    }
+
+    /** As {@link #scatter}; a timeout of 0 is the group's. */
+    public Work scatterAsync(Tensor output, List<Tensor> inputs, int root, Duration timeout) {
+        requireAtRoot(inputs, "inputs", root);
+        try (Arena temporary = Arena.ofConfined()) {
+            MemorySegment target = output.nativeHandle();
+            MemorySegment values = inputs == null ? MemorySegment.NULL : handles(inputs, temporary);
+            return start(
+                    "scatter",
+                    output,
+                    (group, out, error) ->
+                            torch_h.lt_scatter(group, target, values, root, timeout.toMillis(), out, error));
+        }
+    }
+
+    /**
+     * Fills {@code outputs.get(r)} with what rank r has at this rank's position in its {@code inputs}. Contiguous tensors of one
+     * dtype, which may differ in shape as long as both ends agree.
+     */
+    public void allToAll(List<Tensor> outputs, List<Tensor> inputs) {
+        finish(allToAllAsync(outputs, inputs, Duration.ZERO));
+    }
+
+    /** As {@link #allToAll}; a timeout of 0 is the group's. */
+    public Work allToAllAsync(List<Tensor> outputs, List<Tensor> inputs, Duration timeout) {
+        requireOnePerRank(outputs, "outputs");
+        requireOnePerRank(inputs, "inputs");
+        try (Arena temporary = Arena.ofConfined()) {
+            MemorySegment targets = handles(outputs, temporary);
+            MemorySegment values = handles(inputs, temporary);
+            return start(
+                    "all-to-all",
+                    inputs.getFirst(),
+                    (group, out, error) ->
+                            torch_h.lt_all_to_all(group, targets, values, timeout.toMillis(), out, error));
+        }
+    }
+
+    /**
+     * Sends a tensor to one rank, which calls {@link #receive} with the same tag. Not a collective: the other ranks take no part
+     * in it, and a failure of one of them is not looked for.
+     */
+    public void send(Tensor tensor, int toRank, int tag) {
+        finish(sendAsync(tensor, toRank, tag, Duration.ZERO));
+    }
+
+    /** As {@link #send}; a timeout of 0 is the group's. */
+    public Work sendAsync(Tensor tensor, int toRank, int tag, Duration timeout) {
+        MemorySegment values = tensor.nativeHandle();
+        return start(
+                "send to rank " + toRank,
+                tensor,
+                (group, out, error) -> torch_h.lt_send(group, values, toRank, tag, timeout.toMillis(), out, error));
+    }
+
+    /** Fills a tensor with what {@code fromRank} sends to this rank with the same tag. */
+    public void receive(Tensor tensor, int fromRank, int tag) {
+        finish(receiveAsync(tensor, fromRank, tag, Duration.ZERO));
+    }
+
+    /** As {@link #receive}; a timeout of 0 is the group's. */
+    public Work receiveAsync(Tensor tensor, int fromRank, int tag, Duration timeout) {
+        MemorySegment values = tensor.nativeHandle();
+        return start(
+                "receive from rank " + fromRank,
+                tensor,
+                (group, out, error) -> torch_h.lt_recv(group, values, fromRank, tag, timeout.toMillis(), out, error));
+    }
+
+    private void requireAtRoot(List<Tensor> tensors, String name, int root) {
+        if ((tensors != null) != (rank == root)) {
+            throw new InvalidArgumentException(
+                    name + " are given on rank " + root + " alone, and this is rank " + rank);
+        }
+        if (tensors != null) {
+            requireOnePerRank(tensors, name);
+        }
+    }
+
+    /** Waits until every rank has come here, on the host: not for what streams have queued. */
     public void barrier() {
         finish(barrierAsync(Duration.ZERO));
     }
 
     /** As {@link #barrier}; a timeout of 0 is the group's. */
     public Work barrierAsync(Duration timeout) {
-        return start("barrier", (group, out, error) -> torch_h.lt_barrier(group, timeout.toMillis(), out, error));
+        return start("barrier", null, (group, out, error) -> torch_h.lt_barrier(group, timeout.toMillis(), out, error));
     }
 
     private void requireOnePerRank(List<Tensor> tensors, String name) {

@@ -19,9 +19,12 @@ public final class Work implements AutoCloseable {
 
     private final ProcessGroup group;
     private final Collective collective;
+    private final boolean inStream;
     private MemorySegment handle;
 
-    Work(ProcessGroup group, Collective collective, MemorySegment handle) {
+    /** {@code inStream}: NCCL's, which streams wait for. */
+    Work(ProcessGroup group, Collective collective, MemorySegment handle, boolean inStream) {
+        this.inStream = inStream;
         this.group = group;
         this.collective = collective;
         this.handle = handle;
@@ -40,7 +43,7 @@ public final class Work implements AutoCloseable {
     }
 
     /**
-     * Waits for the end. A failure of another rank ends the wait as soon as it is known.
+     * Waits for the end; of NCCL's, lets the calling thread's current stream wait for it and returns. A failure of another rank ends the wait as soon as it is known.
      *
      * @throws PeerFailedException naming the ranks that are gone, failed or left
      * @throws DeadlineException where the collective's timeout has passed, naming the ranks that did not come
@@ -51,12 +54,16 @@ public final class Work implements AutoCloseable {
         await(Duration.ZERO);
     }
 
-    /** As {@link #await()}, for no longer than {@code timeout} where that is more than 0; the collective goes on. */
+    /** As {@link #await()}, and for NCCL's too until the end itself, for no longer than {@code timeout} where that is more than 0; the collective goes on. */
     public void await(Duration timeout) {
         long limit = timeout.toMillis();
         long begin = System.nanoTime();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
+            if (inStream && limit == 0) {
+                group.check(waitFor(0, error), error, collective);
+                return;
+            }
             while (true) {
                 long left = limit == 0 ? INTERRUPT_MILLIS : limit - (System.nanoTime() - begin) / 1_000_000;
                 int status = waitFor(Math.clamp(left, 1, INTERRUPT_MILLIS), error);

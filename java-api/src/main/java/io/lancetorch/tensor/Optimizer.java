@@ -92,6 +92,30 @@ public final class Optimizer implements AutoCloseable {
         return handle;
     }
 
+    /**
+     * Steps with ATen's fused kernels from now on, or not: one kernel for many parameters in place of several for each, as
+     * {@code fused=True} in PyTorch. The formulas and the state are the same; the results may differ in the last bit. Returns
+     * this optimizer.
+     *
+     * @throws InvalidArgumentException where a parameter is not floating point
+     */
+    public synchronized Optimizer fused(boolean fused) {
+        Native frame = Native.get();
+        frame.check(torch_h.lt_optimizer_set_fused(handle(), fused ? 1 : 0, frame.error));
+        return this;
+    }
+
+    /** Whether it steps with fused kernels. */
+    public synchronized boolean isFused() {
+        return torch_h.lt_optimizer_fused(handle()) != 0;
+    }
+
+    /** Multiplies all gradients, and sets {@code foundInf} to 1 where one is not finite. */
+    synchronized void unscale(Tensor inverseScale, Tensor foundInf) {
+        Native frame = Native.get();
+        frame.check(torch_h.lt_optimizer_unscale(handle(), inverseScale.pointer(), foundInf.pointer(), frame.error));
+    }
+
     /** Changes the parameters by their gradients; those without one stay. */
     public synchronized void step() {
         Native frame = Native.get();

@@ -79,7 +79,7 @@ final class OptimizerState {
         group.put("maximize", false);
         group.put("foreach", null);
         group.put("differentiable", false);
-        group.put("fused", null);
+        group.put("fused", optimizer.isFused() ? true : null);
         if (kind == Kind.ADAMW) {
             group.put("capturable", false);
             group.put("decoupled_weight_decay", true);

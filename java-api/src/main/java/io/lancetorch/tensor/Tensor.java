@@ -347,6 +347,14 @@ public final class Tensor implements AutoCloseable {
         return to(device, null, MemoryFormat.PRESERVE, false, false);
     }
 
+    /**
+     * As {@link #to(Device)}; {@code nonBlocking}: from pinned memory the copy runs on the device's current stream while the
+     * caller goes on. Between two GPUs it goes directly where the machine can do that.
+     */
+    public Tensor to(Device device, boolean nonBlocking) {
+        return to(device, null, MemoryFormat.PRESERVE, nonBlocking, false);
+    }
+
     /** As {@code dtype}; the same tensor where it is that already. */
     public Tensor to(DType dtype) {
         return to(device(), dtype, MemoryFormat.PRESERVE, false, false);

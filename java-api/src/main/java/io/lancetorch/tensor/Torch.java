@@ -3,6 +3,9 @@ package io.lancetorch.tensor;
 import io.lancetorch.bindings.torch.torch_h;
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.UnsupportedException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Locale;
 
 /** What concerns the whole of libtorch in this process. */
 public final class Torch {
@@ -62,6 +65,54 @@ public final class Torch {
     public static int numThreads() {
         Native.open();
         return torch_h.lt_torch_num_threads();
+    }
+
+    /**
+     * Lets operators whose results would differ from run to run take a deterministic way, as {@code
+     * torch.use_deterministic_algorithms}. One that has none throws an {@link UnsupportedException} or {@link
+     * InvalidArgumentException}, or, with {@code warnOnly}, warns on stderr. cuBLAS also wants {@code
+     * CUBLAS_WORKSPACE_CONFIG=:4096:8} in the environment.
+     */
+    public static void deterministic(boolean enabled, boolean warnOnly) {
+        Native frame = Native.get();
+        frame.check(torch_h.lt_torch_set_deterministic(enabled ? 1 : 0, warnOnly ? 1 : 0, frame.error));
+    }
+
+    /** Whether {@link #deterministic} is on. */
+    public static boolean isDeterministic() {
+        Native.open();
+        return torch_h.lt_torch_deterministic() != 0;
+    }
+
+    /** Lets cuDNN try its algorithms at the first convolution of each shape, and keep the fastest: where shapes seldom change. */
+    public static void cudnnBenchmark(boolean enabled) {
+        Native frame = Native.get();
+        frame.check(torch_h.lt_torch_set_cudnn_benchmark(enabled ? 1 : 0, frame.error));
+    }
+
+    /** Whether {@link #cudnnBenchmark} is on. */
+    public static boolean isCudnnBenchmark() {
+        Native.open();
+        return torch_h.lt_torch_cudnn_benchmark() != 0;
+    }
+
+    /** How exactly matrix products and convolutions of float32 are computed, where the device can do it in other ways. */
+    public enum Float32Precision {
+        /** In float32. libtorch's default, but for cuDNN's convolutions, which may use TensorFloat-32. */
+        HIGHEST,
+        /** In TensorFloat-32, with 10 bits of mantissa. */
+        HIGH,
+        /** In bfloat16, with 7 bits of mantissa. */
+        MEDIUM
+    }
+
+    /** As {@code torch.set_float32_matmul_precision}, and for cuDNN's convolutions alike. */
+    public static void float32Precision(Float32Precision precision) {
+        Native frame = Native.get();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment name = arena.allocateFrom(precision.name().toLowerCase(Locale.ROOT));
+            frame.check(torch_h.lt_torch_set_float32_precision(name, frame.error));
+        }
     }
 
     /** The version of the libtorch in use, such as {@code 2.10.0}. */

@@ -10,11 +10,14 @@ import io.lancetorch.error.LanceTorchException;
 import io.lancetorch.error.NotFoundException;
 import io.lancetorch.error.PeerFailedException;
 import io.lancetorch.error.StorageException;
+import io.lancetorch.error.UnsupportedException;
 import io.lancetorch.tensor.DType;
+import io.lancetorch.tensor.Device;
 import io.lancetorch.tensor.Ops;
 import io.lancetorch.tensor.Tensor;
 import io.lancetorch.tensor.TensorScope;
 import io.lancetorch.tensor.Torch;
+import io.lancetorch.testing.Devices;
 import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -79,6 +82,161 @@ class ProcessGroupTest {
             return seen.stream().map(Arrays::toString).toList().toString();
         });
         assertThat(results).hasSize(world).allMatch(results.getFirst()::equals);
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2, 3})
+    void rootedCollectivesAndExchangesGiveEachRankItsPart(int world) throws InterruptedException {
+        Ranks.run(world, Boolean.class, group -> {
+            int rank = group.rank();
+            int root = world - 1;
+            int sum = world * (world + 1) / 2;
+            Tensor reduced = Tensor.of(new float[] {rank + 1, 1});
+            group.reduce(reduced, root, ReduceOp.AVERAGE);
+            if (rank == root) {
+                assertThat(reduced.toFloats()).containsExactly((float) sum / world, 1);
+            }
+
+            List<Tensor> several =
+                    List.of(Tensor.of(new float[] {rank + 1}), Tensor.of(new float[] {2, rank, 0}, 3, 1));
+            group.allReduce(several, ReduceOp.SUM);
+            assertThat(several.get(0).toFloats()).containsExactly(sum);
+            assertThat(several.get(1).toFloats()).containsExactly(2 * world, sum - world, 0);
+
+            Tensor whole = Ops.zeros(DType.INT16, 2L * world, 2);
+            Tensor mine = Tensor.of(new int[] {rank, 1, 2, rank}, 2, 2).to(DType.INT16);
+            group.allGather(whole, mine);
+            for (int i = 0; i < world; i++) {
+                assertThat(Ops.narrow(whole, 0, 2L * i, 2).toLongs()).containsExactly(i, 1, 2, i);
+            }
+            Tensor part = Ops.zeros(DType.FLOAT32, 1, 3);
+            Tensor all = Ops.reshape(Ops.arange(3L * world).to(DType.FLOAT32), world, 3);
+            group.reduceScatter(part, all, ReduceOp.SUM);
+            assertThat(part.toFloats())
+                    .containsExactly(world * 3f * rank, world * (3f * rank + 1), world * (3f * rank + 2));
+
+            List<Tensor> gathered = new ArrayList<>();
+            List<Tensor> dealt = new ArrayList<>();
+            List<Tensor> arriving = new ArrayList<>();
+            List<Tensor> leaving = new ArrayList<>();
+            for (int i = 0; i < world; i++) {
+                gathered.add(Ops.zeros(DType.BOOL, 2));
+                dealt.add(Tensor.of(new long[] {i, 7}));
+                // To rank i go rank + 1 values of 10 * rank + i: each pair has a size of its own.
+                leaving.add(Ops.fillInPlace(Tensor.empty(DType.FLOAT64, rank + 1, i + 1), 10 * rank + i));
+                arriving.add(Ops.zeros(DType.FLOAT64, i + 1, rank + 1));
+            }
+            group.gather(
+                    rank == root ? gathered : null,
+                    Tensor.of(new long[] {rank, 0}).to(DType.BOOL),
+                    root);
+            for (int i = 0; i < world && rank == root; i++) {
+                assertThat(gathered.get(i).toLongs()).containsExactly(i == 0 ? 0 : 1, 0);
+            }
+            Tensor given = Ops.zeros(DType.INT64, 2);
+            group.scatter(given, rank == root ? dealt : null, root);
+            assertThat(given.toLongs()).containsExactly(rank, 7);
+            group.allToAll(arriving, leaving);
+            for (int i = 0; i < world; i++) {
+                assertThat(arriving.get(i).toDoubles())
+                        .hasSize((i + 1) * (rank + 1))
+                        .containsOnly(10 * i + rank);
+            }
+            assertThatThrownBy(() -> group.scatter(given, rank == root ? null : dealt, root))
+                    .isInstanceOf(InvalidArgumentException.class)
+                    .hasMessageContaining("rank " + root);
+            group.barrier();
+            return true;
+        });
+    }
+
+    @Test
+    void tensorsGoFromOneRankToAnother() throws InterruptedException {
+        Ranks.run(3, Boolean.class, group -> {
+            int next = (group.rank() + 1) % 3;
+            int previous = (group.rank() + 2) % 3;
+            Tensor received = Ops.zeros(DType.FLOAT32, 1000);
+            try (Work sending = group.sendAsync(
+                            Ops.fillInPlace(Tensor.empty(DType.FLOAT32, 1000), group.rank()), next, 5, LATER);
+                    Work receiving = group.receiveAsync(received, previous, 5, LATER)) {
+                receiving.await();
+                sending.await(LATER);
+                assertThat(sending.isDone()).isTrue();
+            }
+            assertThat(received.toFloats()).containsOnly(previous);
+            Tensor token = Tensor.of(new long[] {0});
+            if (group.rank() == 0) {
+                group.send(Tensor.of(new long[] {42}), 2, 0);
+            } else if (group.rank() == 2) {
+                group.receive(token, 0, 0);
+                assertThat(token.itemLong()).isEqualTo(42);
+            }
+            assertThatThrownBy(() -> group.send(token, group.rank(), 0)).isInstanceOf(InvalidArgumentException.class);
+            assertThatThrownBy(() -> group.send(token, 3, 0)).isInstanceOf(InvalidArgumentException.class);
+            group.barrier();
+            return true;
+        });
+        assertThat(Torch.liveHandles(Torch.Kind.WORK)).isZero();
+    }
+
+    @Test
+    void whatNobodySendsEndsAtItsDeadline() throws InterruptedException {
+        List<Object> outcomes = Ranks.outcomes(2, Duration.ofSeconds(20), group -> {
+            if (group.rank() == 0) {
+                try (Work work = group.receiveAsync(Ops.zeros(DType.FLOAT32, 2), 1, 9, Duration.ofMillis(300))) {
+                    work.await();
+                }
+            } else {
+                Thread.sleep(1500);
+            }
+            return "done";
+        });
+        assertThat(outcomes.get(0)).isInstanceOf(DeadlineException.class);
+    }
+
+    @Test
+    void nextToGlooThereIsNcclWhereThereIsAGpu() throws InterruptedException {
+        if (!Devices.hasCuda()) {
+            List<Object> outcomes = Ranks.outcomes(1, Duration.ofSeconds(20), group -> group.useNccl(Device.cuda(0)));
+            assertThat(outcomes.getFirst())
+                    .isInstanceOf(UnsupportedException.class)
+                    .extracting(Object::toString)
+                    .asString()
+                    .containsAnyOf("./lancetorch build --libtorch", "NVIDIA driver", "No CUDA GPUs");
+        }
+        Device gpu = Devices.requireCuda();
+        Ranks.run(1, Boolean.class, group -> {
+            group.useNccl(gpu);
+            for (DType dtype : new DType[] {DType.FLOAT32, DType.BFLOAT16, DType.INT64}) {
+                Tensor there = Ops.ones(DType.FLOAT32, 1000).to(dtype).to(gpu);
+                group.allReduce(there, ReduceOp.SUM);
+                assertThat(there.toFloats()).containsOnly(1);
+            }
+            Tensor here = Ops.ones(DType.FLOAT32, 3);
+            group.allReduce(here, ReduceOp.AVERAGE);
+            assertThat(here.toFloats()).containsOnly(1);
+            Tensor mean = Ops.fillInPlace(Ops.ones(DType.FLOAT32, 5).to(gpu), 4);
+            try (Work work = group.allReduceAsync(mean, ReduceOp.AVERAGE, LATER)) {
+                work.await(LATER);
+                assertThat(work.isDone()).isTrue();
+            }
+            assertThat(mean.toFloats()).containsOnly(4);
+            group.allReduce(List.of(mean, Ops.ones(DType.FLOAT32, 7).to(gpu)), ReduceOp.SUM);
+            group.broadcast(mean, 0);
+            group.reduce(mean, 0, ReduceOp.MAXIMUM);
+            Tensor whole = Ops.zeros(DType.FLOAT32, 5).to(gpu);
+            group.allGather(whole, mean);
+            assertThat(whole.toFloats()).containsOnly(4);
+            group.allGather(List.of(whole), mean);
+            group.reduceScatter(whole, mean, ReduceOp.SUM);
+            group.reduceScatter(whole, List.of(mean), ReduceOp.SUM);
+            group.gather(List.of(whole), mean, 0);
+            group.scatter(whole, List.of(mean), 0);
+            group.allToAll(List.of(whole), List.of(mean));
+            assertThat(whole.toFloats()).containsOnly(4);
+            group.barrier();
+            return true;
+        });
     }
 
     @Test

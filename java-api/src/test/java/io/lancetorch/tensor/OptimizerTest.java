@@ -5,12 +5,15 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.lancetorch.error.InvalidArgumentException;
+import io.lancetorch.testing.Devices;
 import java.util.List;
+import java.util.function.Function;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Steps against the published formulas, computed here in double. */
 class OptimizerTest {
@@ -38,6 +41,67 @@ class OptimizerTest {
 
     private static void assertClose(Tensor tensor, double[] expected) {
         assertThat(tensor.toDoubles()).containsExactly(expected, within(1e-12));
+    }
+
+    private static List<Device> devices() {
+        return Devices.all();
+    }
+
+    /** The fused kernels' steps beside libtorch's plain ones, with state that goes from one kind to the other on the way. */
+    @ParameterizedTest
+    @MethodSource("devices")
+    void fusedKernelsStepAsPlainOnesDo(Device device) {
+        List<Function<List<Tensor>, Optimizer>> kinds = List.of(
+                parameters -> Optimizer.sgd(parameters, 0.1, 0, 0),
+                parameters -> Optimizer.sgd(parameters, 0.1, 0.9, 0.01),
+                parameters -> Optimizer.sgd(parameters, 0.1, 0.9, 0.1, 0.01, false),
+                parameters -> Optimizer.sgd(parameters, 0.1, 0.9, 0, 0.01, true),
+                parameters -> Optimizer.adamW(parameters, 0.1, 0.01),
+                parameters -> Optimizer.adamW(parameters, 0.1, 0.8, 0.99, 1e-6, 0.1, true));
+        for (Function<List<Tensor>, Optimizer> kind : kinds) {
+            List<Tensor> plain = parameters(device);
+            List<Tensor> fused = parameters(device);
+            try (Optimizer expected = kind.apply(plain);
+                    Optimizer first = kind.apply(fused).fused(true);
+                    Optimizer second = kind.apply(fused).fused(true)) {
+                assertThat(first.isFused()).isTrue();
+                for (int step = 0; step < 6; step++) {
+                    for (int i = 0; i < plain.size(); i++) {
+                        // The last one gets its first gradient late.
+                        Tensor grad = step < 2 && i == 2 ? null : gradient(plain.get(i), step);
+                        plain.get(i).grad(grad);
+                        fused.get(i).grad(grad == null ? null : Ops.clone(grad));
+                    }
+                    expected.step();
+                    (step < 3 ? first : second).step();
+                    if (step == 2) {
+                        second.loadStateDict(first.stateDict());
+                    }
+                }
+                for (int i = 0; i < plain.size(); i++) {
+                    assertThat(fused.get(i).toFloats())
+                            .containsExactly(plain.get(i).toFloats(), within(1e-5f));
+                }
+                assertThat(second.stateDict().toString()).contains("fused=true");
+            }
+        }
+    }
+
+    private static List<Tensor> parameters(Device device) {
+        Tensor convolution = Ops.reshape(Ops.arange(36).to(DType.FLOAT32), 2, 2, 3, 3);
+        return List.of(
+                Ops.fillInPlace(Tensor.empty(DType.FLOAT32, 5), 1).to(device).requiresGrad(true),
+                Ops.mul(convolution, 0.1)
+                        .to(MemoryFormat.CHANNELS_LAST)
+                        .to(device)
+                        .requiresGrad(true),
+                Ops.fillInPlace(Tensor.empty(DType.FLOAT32, 3), -1).to(device).requiresGrad(true));
+    }
+
+    /** In row-major order, which is not that of every parameter. */
+    private static Tensor gradient(Tensor parameter, int step) {
+        Tensor values = Ops.reshape(Ops.arange(parameter.count()).to(DType.FLOAT32), parameter.shape());
+        return Ops.mul(values, 0.01 * (step - 2)).to(parameter.device());
     }
 
     @ParameterizedTest

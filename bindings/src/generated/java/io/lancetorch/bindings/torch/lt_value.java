@@ -166,7 +166,7 @@ public class lt_value {
             torch_h.C_POINTER.withName("doubles"),
             torch_h.C_POINTER.withName("tensors"),
             lt_device.layout().withName("device")
-        ).withName("$anon$169:3");
+        ).withName("$anon$183:3");
 
         /**
          * The layout of this union

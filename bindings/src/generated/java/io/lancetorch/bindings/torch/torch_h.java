@@ -899,6 +899,306 @@ public class torch_h extends torch_h$shared {
         }
     }
 
+    private static class lt_torch_set_deterministic {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_INT,
+            torch_h.C_INT,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_torch_set_deterministic");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_torch_set_deterministic(int32_t enabled, int32_t warn_only, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_torch_set_deterministic$descriptor() {
+        return lt_torch_set_deterministic.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_torch_set_deterministic(int32_t enabled, int32_t warn_only, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_torch_set_deterministic$handle() {
+        return lt_torch_set_deterministic.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_torch_set_deterministic(int32_t enabled, int32_t warn_only, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_torch_set_deterministic$address() {
+        return lt_torch_set_deterministic.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_torch_set_deterministic(int32_t enabled, int32_t warn_only, lt_error *err)
+     * }
+     */
+    public static int lt_torch_set_deterministic(int enabled, int warn_only, MemorySegment err) {
+        var mh$ = lt_torch_set_deterministic.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_torch_set_deterministic", enabled, warn_only, err);
+            }
+            return (int)mh$.invokeExact(enabled, warn_only, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_torch_deterministic {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT    );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_torch_deterministic");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t lt_torch_deterministic()
+     * }
+     */
+    public static FunctionDescriptor lt_torch_deterministic$descriptor() {
+        return lt_torch_deterministic.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t lt_torch_deterministic()
+     * }
+     */
+    public static MethodHandle lt_torch_deterministic$handle() {
+        return lt_torch_deterministic.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t lt_torch_deterministic()
+     * }
+     */
+    public static MemorySegment lt_torch_deterministic$address() {
+        return lt_torch_deterministic.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t lt_torch_deterministic()
+     * }
+     */
+    public static int lt_torch_deterministic() {
+        var mh$ = lt_torch_deterministic.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_torch_deterministic");
+            }
+            return (int)mh$.invokeExact();
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_torch_set_cudnn_benchmark {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_INT,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_torch_set_cudnn_benchmark");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_torch_set_cudnn_benchmark(int32_t enabled, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_torch_set_cudnn_benchmark$descriptor() {
+        return lt_torch_set_cudnn_benchmark.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_torch_set_cudnn_benchmark(int32_t enabled, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_torch_set_cudnn_benchmark$handle() {
+        return lt_torch_set_cudnn_benchmark.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_torch_set_cudnn_benchmark(int32_t enabled, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_torch_set_cudnn_benchmark$address() {
+        return lt_torch_set_cudnn_benchmark.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_torch_set_cudnn_benchmark(int32_t enabled, lt_error *err)
+     * }
+     */
+    public static int lt_torch_set_cudnn_benchmark(int enabled, MemorySegment err) {
+        var mh$ = lt_torch_set_cudnn_benchmark.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_torch_set_cudnn_benchmark", enabled, err);
+            }
+            return (int)mh$.invokeExact(enabled, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_torch_cudnn_benchmark {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT    );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_torch_cudnn_benchmark");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t lt_torch_cudnn_benchmark()
+     * }
+     */
+    public static FunctionDescriptor lt_torch_cudnn_benchmark$descriptor() {
+        return lt_torch_cudnn_benchmark.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t lt_torch_cudnn_benchmark()
+     * }
+     */
+    public static MethodHandle lt_torch_cudnn_benchmark$handle() {
+        return lt_torch_cudnn_benchmark.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t lt_torch_cudnn_benchmark()
+     * }
+     */
+    public static MemorySegment lt_torch_cudnn_benchmark$address() {
+        return lt_torch_cudnn_benchmark.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t lt_torch_cudnn_benchmark()
+     * }
+     */
+    public static int lt_torch_cudnn_benchmark() {
+        var mh$ = lt_torch_cudnn_benchmark.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_torch_cudnn_benchmark");
+            }
+            return (int)mh$.invokeExact();
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_torch_set_float32_precision {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_torch_set_float32_precision");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_torch_set_float32_precision(const char *precision, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_torch_set_float32_precision$descriptor() {
+        return lt_torch_set_float32_precision.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_torch_set_float32_precision(const char *precision, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_torch_set_float32_precision$handle() {
+        return lt_torch_set_float32_precision.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_torch_set_float32_precision(const char *precision, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_torch_set_float32_precision$address() {
+        return lt_torch_set_float32_precision.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_torch_set_float32_precision(const char *precision, lt_error *err)
+     * }
+     */
+    public static int lt_torch_set_float32_precision(MemorySegment precision, MemorySegment err) {
+        var mh$ = lt_torch_set_float32_precision.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_torch_set_float32_precision", precision, err);
+            }
+            return (int)mh$.invokeExact(precision, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class lt_tensor_empty {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             torch_h.C_INT,
@@ -2515,6 +2815,191 @@ public class torch_h extends torch_h$shared {
         }
     }
 
+    private static class lt_autocast_enter {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_INT,
+            torch_h.C_INT,
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_autocast_enter");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_autocast_enter(int32_t device_type, int32_t enabled, int32_t dtype, lt_autocast *before, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_autocast_enter$descriptor() {
+        return lt_autocast_enter.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_autocast_enter(int32_t device_type, int32_t enabled, int32_t dtype, lt_autocast *before, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_autocast_enter$handle() {
+        return lt_autocast_enter.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_autocast_enter(int32_t device_type, int32_t enabled, int32_t dtype, lt_autocast *before, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_autocast_enter$address() {
+        return lt_autocast_enter.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_autocast_enter(int32_t device_type, int32_t enabled, int32_t dtype, lt_autocast *before, lt_error *err)
+     * }
+     */
+    public static int lt_autocast_enter(int device_type, int enabled, int dtype, MemorySegment before, MemorySegment err) {
+        var mh$ = lt_autocast_enter.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_autocast_enter", device_type, enabled, dtype, before, err);
+            }
+            return (int)mh$.invokeExact(device_type, enabled, dtype, before, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_autocast_exit {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_autocast_exit");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_autocast_exit(const lt_autocast *before, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_autocast_exit$descriptor() {
+        return lt_autocast_exit.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_autocast_exit(const lt_autocast *before, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_autocast_exit$handle() {
+        return lt_autocast_exit.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_autocast_exit(const lt_autocast *before, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_autocast_exit$address() {
+        return lt_autocast_exit.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_autocast_exit(const lt_autocast *before, lt_error *err)
+     * }
+     */
+    public static int lt_autocast_exit(MemorySegment before, MemorySegment err) {
+        var mh$ = lt_autocast_exit.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_autocast_exit", before, err);
+            }
+            return (int)mh$.invokeExact(before, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_autocast_enabled {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_autocast_enabled");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t lt_autocast_enabled(int32_t device_type)
+     * }
+     */
+    public static FunctionDescriptor lt_autocast_enabled$descriptor() {
+        return lt_autocast_enabled.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t lt_autocast_enabled(int32_t device_type)
+     * }
+     */
+    public static MethodHandle lt_autocast_enabled$handle() {
+        return lt_autocast_enabled.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t lt_autocast_enabled(int32_t device_type)
+     * }
+     */
+    public static MemorySegment lt_autocast_enabled$address() {
+        return lt_autocast_enabled.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t lt_autocast_enabled(int32_t device_type)
+     * }
+     */
+    public static int lt_autocast_enabled(int device_type) {
+        var mh$ = lt_autocast_enabled.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_autocast_enabled", device_type);
+            }
+            return (int)mh$.invokeExact(device_type);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class lt_optimizer_sgd {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             torch_h.C_INT,
@@ -2706,6 +3191,191 @@ public class torch_h extends torch_h$shared {
                 traceDowncall("lt_optimizer_step", optimizer, err);
             }
             return (int)mh$.invokeExact(optimizer, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_optimizer_set_fused {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_INT,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_optimizer_set_fused");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_set_fused(lt_optimizer *optimizer, int32_t fused, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_optimizer_set_fused$descriptor() {
+        return lt_optimizer_set_fused.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_set_fused(lt_optimizer *optimizer, int32_t fused, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_optimizer_set_fused$handle() {
+        return lt_optimizer_set_fused.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_set_fused(lt_optimizer *optimizer, int32_t fused, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_optimizer_set_fused$address() {
+        return lt_optimizer_set_fused.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_set_fused(lt_optimizer *optimizer, int32_t fused, lt_error *err)
+     * }
+     */
+    public static int lt_optimizer_set_fused(MemorySegment optimizer, int fused, MemorySegment err) {
+        var mh$ = lt_optimizer_set_fused.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_optimizer_set_fused", optimizer, fused, err);
+            }
+            return (int)mh$.invokeExact(optimizer, fused, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_optimizer_fused {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_optimizer_fused");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t lt_optimizer_fused(const lt_optimizer *optimizer)
+     * }
+     */
+    public static FunctionDescriptor lt_optimizer_fused$descriptor() {
+        return lt_optimizer_fused.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t lt_optimizer_fused(const lt_optimizer *optimizer)
+     * }
+     */
+    public static MethodHandle lt_optimizer_fused$handle() {
+        return lt_optimizer_fused.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t lt_optimizer_fused(const lt_optimizer *optimizer)
+     * }
+     */
+    public static MemorySegment lt_optimizer_fused$address() {
+        return lt_optimizer_fused.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t lt_optimizer_fused(const lt_optimizer *optimizer)
+     * }
+     */
+    public static int lt_optimizer_fused(MemorySegment optimizer) {
+        var mh$ = lt_optimizer_fused.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_optimizer_fused", optimizer);
+            }
+            return (int)mh$.invokeExact(optimizer);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_optimizer_unscale {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_optimizer_unscale");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_unscale(lt_optimizer *optimizer, const lt_tensor *inverse_scale, lt_tensor *found_inf, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_optimizer_unscale$descriptor() {
+        return lt_optimizer_unscale.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_unscale(lt_optimizer *optimizer, const lt_tensor *inverse_scale, lt_tensor *found_inf, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_optimizer_unscale$handle() {
+        return lt_optimizer_unscale.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_unscale(lt_optimizer *optimizer, const lt_tensor *inverse_scale, lt_tensor *found_inf, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_optimizer_unscale$address() {
+        return lt_optimizer_unscale.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_optimizer_unscale(lt_optimizer *optimizer, const lt_tensor *inverse_scale, lt_tensor *found_inf, lt_error *err)
+     * }
+     */
+    public static int lt_optimizer_unscale(MemorySegment optimizer, MemorySegment inverse_scale, MemorySegment found_inf, MemorySegment err) {
+        var mh$ = lt_optimizer_unscale.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_optimizer_unscale", optimizer, inverse_scale, found_inf, err);
+            }
+            return (int)mh$.invokeExact(optimizer, inverse_scale, found_inf, err);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -3337,6 +4007,67 @@ public class torch_h extends torch_h$shared {
         }
     }
 
+    private static class lt_device_require {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            lt_device.layout(),
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_device_require");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_device_require(lt_device device, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_device_require$descriptor() {
+        return lt_device_require.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_device_require(lt_device device, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_device_require$handle() {
+        return lt_device_require.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_device_require(lt_device device, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_device_require$address() {
+        return lt_device_require.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_device_require(lt_device device, lt_error *err)
+     * }
+     */
+    public static int lt_device_require(MemorySegment device, MemorySegment err) {
+        var mh$ = lt_device_require.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_device_require", device, err);
+            }
+            return (int)mh$.invokeExact(device, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class lt_device_synchronize {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             torch_h.C_INT,
@@ -3389,6 +4120,190 @@ public class torch_h extends torch_h$shared {
         try {
             if (TRACE_DOWNCALLS) {
                 traceDowncall("lt_device_synchronize", device, err);
+            }
+            return (int)mh$.invokeExact(device, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_device_memory_stats {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            lt_device.layout(),
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_device_memory_stats");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_device_memory_stats(lt_device device, lt_memory_stats *stats, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_device_memory_stats$descriptor() {
+        return lt_device_memory_stats.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_device_memory_stats(lt_device device, lt_memory_stats *stats, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_device_memory_stats$handle() {
+        return lt_device_memory_stats.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_device_memory_stats(lt_device device, lt_memory_stats *stats, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_device_memory_stats$address() {
+        return lt_device_memory_stats.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_device_memory_stats(lt_device device, lt_memory_stats *stats, lt_error *err)
+     * }
+     */
+    public static int lt_device_memory_stats(MemorySegment device, MemorySegment stats, MemorySegment err) {
+        var mh$ = lt_device_memory_stats.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_device_memory_stats", device, stats, err);
+            }
+            return (int)mh$.invokeExact(device, stats, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_device_reset_peak_memory {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            lt_device.layout(),
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_device_reset_peak_memory");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_device_reset_peak_memory(lt_device device, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_device_reset_peak_memory$descriptor() {
+        return lt_device_reset_peak_memory.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_device_reset_peak_memory(lt_device device, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_device_reset_peak_memory$handle() {
+        return lt_device_reset_peak_memory.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_device_reset_peak_memory(lt_device device, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_device_reset_peak_memory$address() {
+        return lt_device_reset_peak_memory.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_device_reset_peak_memory(lt_device device, lt_error *err)
+     * }
+     */
+    public static int lt_device_reset_peak_memory(MemorySegment device, MemorySegment err) {
+        var mh$ = lt_device_reset_peak_memory.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_device_reset_peak_memory", device, err);
+            }
+            return (int)mh$.invokeExact(device, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_device_empty_cache {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            lt_device.layout(),
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_device_empty_cache");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_device_empty_cache(lt_device device, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_device_empty_cache$descriptor() {
+        return lt_device_empty_cache.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_device_empty_cache(lt_device device, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_device_empty_cache$handle() {
+        return lt_device_empty_cache.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_device_empty_cache(lt_device device, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_device_empty_cache$address() {
+        return lt_device_empty_cache.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_device_empty_cache(lt_device device, lt_error *err)
+     * }
+     */
+    public static int lt_device_empty_cache(MemorySegment device, MemorySegment err) {
+        var mh$ = lt_device_empty_cache.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_device_empty_cache", device, err);
             }
             return (int)mh$.invokeExact(device, err);
         } catch (Error | RuntimeException ex) {
@@ -5333,6 +6248,598 @@ public class torch_h extends torch_h$shared {
         }
     }
 
+    private static class lt_all_reduce_coalesced {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_LONG,
+            torch_h.C_INT,
+            torch_h.C_LONG,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_all_reduce_coalesced");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_all_reduce_coalesced(lt_process_group *group, lt_tensor *const *tensors, int64_t count, int32_t reduce_op, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_all_reduce_coalesced$descriptor() {
+        return lt_all_reduce_coalesced.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_all_reduce_coalesced(lt_process_group *group, lt_tensor *const *tensors, int64_t count, int32_t reduce_op, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_all_reduce_coalesced$handle() {
+        return lt_all_reduce_coalesced.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_all_reduce_coalesced(lt_process_group *group, lt_tensor *const *tensors, int64_t count, int32_t reduce_op, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_all_reduce_coalesced$address() {
+        return lt_all_reduce_coalesced.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_all_reduce_coalesced(lt_process_group *group, lt_tensor *const *tensors, int64_t count, int32_t reduce_op, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static int lt_all_reduce_coalesced(MemorySegment group, MemorySegment tensors, long count, int reduce_op, long timeout_milliseconds, MemorySegment work, MemorySegment err) {
+        var mh$ = lt_all_reduce_coalesced.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_all_reduce_coalesced", group, tensors, count, reduce_op, timeout_milliseconds, work, err);
+            }
+            return (int)mh$.invokeExact(group, tensors, count, reduce_op, timeout_milliseconds, work, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_reduce {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_INT,
+            torch_h.C_INT,
+            torch_h.C_LONG,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_reduce");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_reduce(lt_process_group *group, lt_tensor *tensor, int32_t root_rank, int32_t reduce_op, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_reduce$descriptor() {
+        return lt_reduce.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_reduce(lt_process_group *group, lt_tensor *tensor, int32_t root_rank, int32_t reduce_op, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_reduce$handle() {
+        return lt_reduce.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_reduce(lt_process_group *group, lt_tensor *tensor, int32_t root_rank, int32_t reduce_op, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_reduce$address() {
+        return lt_reduce.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_reduce(lt_process_group *group, lt_tensor *tensor, int32_t root_rank, int32_t reduce_op, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static int lt_reduce(MemorySegment group, MemorySegment tensor, int root_rank, int reduce_op, long timeout_milliseconds, MemorySegment work, MemorySegment err) {
+        var mh$ = lt_reduce.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_reduce", group, tensor, root_rank, reduce_op, timeout_milliseconds, work, err);
+            }
+            return (int)mh$.invokeExact(group, tensor, root_rank, reduce_op, timeout_milliseconds, work, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_all_gather_into {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_LONG,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_all_gather_into");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_all_gather_into(lt_process_group *group, lt_tensor *output, const lt_tensor *input, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_all_gather_into$descriptor() {
+        return lt_all_gather_into.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_all_gather_into(lt_process_group *group, lt_tensor *output, const lt_tensor *input, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_all_gather_into$handle() {
+        return lt_all_gather_into.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_all_gather_into(lt_process_group *group, lt_tensor *output, const lt_tensor *input, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_all_gather_into$address() {
+        return lt_all_gather_into.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_all_gather_into(lt_process_group *group, lt_tensor *output, const lt_tensor *input, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static int lt_all_gather_into(MemorySegment group, MemorySegment output, MemorySegment input, long timeout_milliseconds, MemorySegment work, MemorySegment err) {
+        var mh$ = lt_all_gather_into.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_all_gather_into", group, output, input, timeout_milliseconds, work, err);
+            }
+            return (int)mh$.invokeExact(group, output, input, timeout_milliseconds, work, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_reduce_scatter_from {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_INT,
+            torch_h.C_LONG,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_reduce_scatter_from");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_reduce_scatter_from(lt_process_group *group, lt_tensor *output, const lt_tensor *input, int32_t reduce_op, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_reduce_scatter_from$descriptor() {
+        return lt_reduce_scatter_from.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_reduce_scatter_from(lt_process_group *group, lt_tensor *output, const lt_tensor *input, int32_t reduce_op, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_reduce_scatter_from$handle() {
+        return lt_reduce_scatter_from.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_reduce_scatter_from(lt_process_group *group, lt_tensor *output, const lt_tensor *input, int32_t reduce_op, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_reduce_scatter_from$address() {
+        return lt_reduce_scatter_from.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_reduce_scatter_from(lt_process_group *group, lt_tensor *output, const lt_tensor *input, int32_t reduce_op, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static int lt_reduce_scatter_from(MemorySegment group, MemorySegment output, MemorySegment input, int reduce_op, long timeout_milliseconds, MemorySegment work, MemorySegment err) {
+        var mh$ = lt_reduce_scatter_from.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_reduce_scatter_from", group, output, input, reduce_op, timeout_milliseconds, work, err);
+            }
+            return (int)mh$.invokeExact(group, output, input, reduce_op, timeout_milliseconds, work, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_gather {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_INT,
+            torch_h.C_LONG,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_gather");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_gather(lt_process_group *group, lt_tensor *const *outputs, const lt_tensor *input, int32_t root_rank, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_gather$descriptor() {
+        return lt_gather.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_gather(lt_process_group *group, lt_tensor *const *outputs, const lt_tensor *input, int32_t root_rank, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_gather$handle() {
+        return lt_gather.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_gather(lt_process_group *group, lt_tensor *const *outputs, const lt_tensor *input, int32_t root_rank, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_gather$address() {
+        return lt_gather.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_gather(lt_process_group *group, lt_tensor *const *outputs, const lt_tensor *input, int32_t root_rank, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static int lt_gather(MemorySegment group, MemorySegment outputs, MemorySegment input, int root_rank, long timeout_milliseconds, MemorySegment work, MemorySegment err) {
+        var mh$ = lt_gather.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_gather", group, outputs, input, root_rank, timeout_milliseconds, work, err);
+            }
+            return (int)mh$.invokeExact(group, outputs, input, root_rank, timeout_milliseconds, work, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_scatter {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_INT,
+            torch_h.C_LONG,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_scatter");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_scatter(lt_process_group *group, lt_tensor *output, lt_tensor *const *inputs, int32_t root_rank, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_scatter$descriptor() {
+        return lt_scatter.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_scatter(lt_process_group *group, lt_tensor *output, lt_tensor *const *inputs, int32_t root_rank, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_scatter$handle() {
+        return lt_scatter.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_scatter(lt_process_group *group, lt_tensor *output, lt_tensor *const *inputs, int32_t root_rank, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_scatter$address() {
+        return lt_scatter.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_scatter(lt_process_group *group, lt_tensor *output, lt_tensor *const *inputs, int32_t root_rank, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static int lt_scatter(MemorySegment group, MemorySegment output, MemorySegment inputs, int root_rank, long timeout_milliseconds, MemorySegment work, MemorySegment err) {
+        var mh$ = lt_scatter.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_scatter", group, output, inputs, root_rank, timeout_milliseconds, work, err);
+            }
+            return (int)mh$.invokeExact(group, output, inputs, root_rank, timeout_milliseconds, work, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_all_to_all {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_LONG,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_all_to_all");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_all_to_all(lt_process_group *group, lt_tensor *const *outputs, lt_tensor *const *inputs, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_all_to_all$descriptor() {
+        return lt_all_to_all.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_all_to_all(lt_process_group *group, lt_tensor *const *outputs, lt_tensor *const *inputs, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_all_to_all$handle() {
+        return lt_all_to_all.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_all_to_all(lt_process_group *group, lt_tensor *const *outputs, lt_tensor *const *inputs, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_all_to_all$address() {
+        return lt_all_to_all.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_all_to_all(lt_process_group *group, lt_tensor *const *outputs, lt_tensor *const *inputs, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static int lt_all_to_all(MemorySegment group, MemorySegment outputs, MemorySegment inputs, long timeout_milliseconds, MemorySegment work, MemorySegment err) {
+        var mh$ = lt_all_to_all.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_all_to_all", group, outputs, inputs, timeout_milliseconds, work, err);
+            }
+            return (int)mh$.invokeExact(group, outputs, inputs, timeout_milliseconds, work, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_send {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_INT,
+            torch_h.C_INT,
+            torch_h.C_LONG,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_send");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_send(lt_process_group *group, const lt_tensor *tensor, int32_t to_rank, int32_t tag, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_send$descriptor() {
+        return lt_send.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_send(lt_process_group *group, const lt_tensor *tensor, int32_t to_rank, int32_t tag, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_send$handle() {
+        return lt_send.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_send(lt_process_group *group, const lt_tensor *tensor, int32_t to_rank, int32_t tag, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_send$address() {
+        return lt_send.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_send(lt_process_group *group, const lt_tensor *tensor, int32_t to_rank, int32_t tag, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static int lt_send(MemorySegment group, MemorySegment tensor, int to_rank, int tag, long timeout_milliseconds, MemorySegment work, MemorySegment err) {
+        var mh$ = lt_send.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_send", group, tensor, to_rank, tag, timeout_milliseconds, work, err);
+            }
+            return (int)mh$.invokeExact(group, tensor, to_rank, tag, timeout_milliseconds, work, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_recv {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER,
+            torch_h.C_INT,
+            torch_h.C_INT,
+            torch_h.C_LONG,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_recv");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_recv(lt_process_group *group, lt_tensor *tensor, int32_t from_rank, int32_t tag, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_recv$descriptor() {
+        return lt_recv.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_recv(lt_process_group *group, lt_tensor *tensor, int32_t from_rank, int32_t tag, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_recv$handle() {
+        return lt_recv.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_recv(lt_process_group *group, lt_tensor *tensor, int32_t from_rank, int32_t tag, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_recv$address() {
+        return lt_recv.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_recv(lt_process_group *group, lt_tensor *tensor, int32_t from_rank, int32_t tag, int64_t timeout_milliseconds, lt_work **work, lt_error *err)
+     * }
+     */
+    public static int lt_recv(MemorySegment group, MemorySegment tensor, int from_rank, int tag, long timeout_milliseconds, MemorySegment work, MemorySegment err) {
+        var mh$ = lt_recv.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_recv", group, tensor, from_rank, tag, timeout_milliseconds, work, err);
+            }
+            return (int)mh$.invokeExact(group, tensor, from_rank, tag, timeout_milliseconds, work, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class lt_barrier {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             torch_h.C_INT,
@@ -5572,6 +7079,128 @@ public class torch_h extends torch_h$shared {
                 traceDowncall("lt_work_release", work);
             }
             mh$.invokeExact(work);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_profiler_start {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_INT,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_profiler_start");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_profiler_start(int32_t shapes, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_profiler_start$descriptor() {
+        return lt_profiler_start.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_profiler_start(int32_t shapes, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_profiler_start$handle() {
+        return lt_profiler_start.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_profiler_start(int32_t shapes, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_profiler_start$address() {
+        return lt_profiler_start.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_profiler_start(int32_t shapes, lt_error *err)
+     * }
+     */
+    public static int lt_profiler_start(int shapes, MemorySegment err) {
+        var mh$ = lt_profiler_start.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_profiler_start", shapes, err);
+            }
+            return (int)mh$.invokeExact(shapes, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_profiler_stop {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            torch_h.C_INT,
+            torch_h.C_POINTER,
+            torch_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_profiler_stop");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_profiler_stop(const char *path, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_profiler_stop$descriptor() {
+        return lt_profiler_stop.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_profiler_stop(const char *path, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_profiler_stop$handle() {
+        return lt_profiler_stop.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_profiler_stop(const char *path, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_profiler_stop$address() {
+        return lt_profiler_stop.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_profiler_stop(const char *path, lt_error *err)
+     * }
+     */
+    public static int lt_profiler_stop(MemorySegment path, MemorySegment err) {
+        var mh$ = lt_profiler_stop.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_profiler_stop", path, err);
+            }
+            return (int)mh$.invokeExact(path, err);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
