@@ -22,19 +22,26 @@ import java.util.stream.Stream;
  * Starts ranks as processes of this machine with torchrun's variables, and waits for them. When one fails, the others have a
  * moment to say what they know of it, and are ended; the status of the rank that failed first is the launcher's. When the
  * launcher is ended, so are they, also where it is killed. Before that, all may be started anew, by torchrun's variables
- * TORCHELASTIC_RESTART_COUNT and TORCHELASTIC_MAX_RESTARTS.
+ * TORCHELASTIC_RESTART_COUNT and TORCHELASTIC_MAX_RESTARTS. Launchers of several machines know each other's ranks by their
+ * {@link Node}; each starts its own anew, since a rank that fails makes those of all machines fail.
  */
 final class LocalLauncher {
     private static final long GRACE_SECONDS = 5;
 
     private final int maxRestarts;
+    private final Node node;
     private final List<Process> ranks = new ArrayList<>();
     private Path errorFiles;
     private boolean ending;
 
     /** {@code maxRestarts}: how often all ranks are started anew when one has failed. */
     LocalLauncher(int maxRestarts) {
+        this(maxRestarts, Node.ALONE);
+    }
+
+    LocalLauncher(int maxRestarts, Node node) {
         this.maxRestarts = maxRestarts;
+        this.node = node;
     }
 
     /**
@@ -70,7 +77,8 @@ final class LocalLauncher {
     private synchronized void startAll(int processes, int restart, List<String> command) throws IOException {
         deleteErrorFiles();
         ranks.clear();
-        String port = Integer.toString(freePort());
+        // Another one each time: a rank of before may not have ended yet on another machine.
+        String port = Integer.toString(node.isAlone() ? freePort() : node.masterPort() + restart);
         for (int rank = 0; rank < processes && !ending; rank++) {
             ranks.add(start(rank, processes, port, restart, command));
         }
@@ -127,7 +135,8 @@ final class LocalLauncher {
         }
     }
 
-    private Process start(int rank, int processes, String port, int restart, List<String> command) throws IOException {
+    private Process start(int localRank, int processes, String port, int restart, List<String> command)
+            throws IOException {
         List<String> started = new ArrayList<>();
         Path setpriv = find("setpriv");
         if (setpriv != null) {
@@ -137,17 +146,20 @@ final class LocalLauncher {
         started.addAll(command);
         var builder = new ProcessBuilder(started).inheritIO();
         Map<String, String> environment = builder.environment();
-        environment.put("RANK", Integer.toString(rank));
-        environment.put("LOCAL_RANK", Integer.toString(rank));
-        environment.put("WORLD_SIZE", Integer.toString(processes));
+        environment.put("RANK", Integer.toString(node.rank() * processes + localRank));
+        environment.put("LOCAL_RANK", Integer.toString(localRank));
+        environment.put("WORLD_SIZE", Integer.toString(node.nodes() * processes));
         environment.put("LOCAL_WORLD_SIZE", Integer.toString(processes));
-        environment.put("GROUP_RANK", "0");
-        environment.put("MASTER_ADDR", "127.0.0.1");
+        environment.put("GROUP_RANK", Integer.toString(node.rank()));
+        environment.put("GROUP_WORLD_SIZE", Integer.toString(node.nodes()));
+        environment.put("MASTER_ADDR", node.masterAddress());
         environment.put("MASTER_PORT", port);
-        environment.putIfAbsent("GLOO_SOCKET_HOST", "127.0.0.1");
+        if (node.isAlone()) {
+            environment.putIfAbsent("GLOO_SOCKET_HOST", "127.0.0.1");
+        }
         environment.put("TORCHELASTIC_RESTART_COUNT", Integer.toString(restart));
         environment.put("TORCHELASTIC_MAX_RESTARTS", Integer.toString(maxRestarts));
-        environment.put("TORCHELASTIC_ERROR_FILE", errorFile(rank).toString());
+        environment.put("TORCHELASTIC_ERROR_FILE", errorFile(localRank).toString());
         environment.putIfAbsent(
                 "OMP_NUM_THREADS",
                 Integer.toString(Math.max(1, Runtime.getRuntime().availableProcessors() / processes)));
@@ -189,9 +201,10 @@ final class LocalLauncher {
                 .orElse(failed.getFirst());
         int status = ranks.get(rank).exitValue();
         String message = message(rank);
-        System.err.println("lancetorch: rank " + rank + " of " + ranks.size()
-                + (status > 128 ? " was ended by signal " + (status - 128) : " failed with status " + status)
-                + (message == null ? "" : ": " + message));
+        System.err.println(
+                "lancetorch: rank " + (node.rank() * ranks.size() + rank) + " of " + node.nodes() * ranks.size()
+                        + (status > 128 ? " was ended by signal " + (status - 128) : " failed with status " + status)
+                        + (message == null ? "" : ": " + message));
         return status;
     }
 

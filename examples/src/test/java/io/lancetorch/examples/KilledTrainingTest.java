@@ -4,9 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.lancetorch.examples.CommandLineRun.Result;
 import io.lancetorch.examples.RowLogs.Line;
-import java.io.IOException;
-import java.net.InetAddress;
-import java.net.ServerSocket;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -212,7 +209,7 @@ class KilledTrainingTest {
                 "--nproc-per-node=1",
                 "--max-restarts=3",
                 "--rdzv-backend=c10d",
-                "--rdzv-endpoint=127.0.0.1:" + freePort(),
+                "--rdzv-endpoint=127.0.0.1:" + RunningTraining.freePort(),
                 "--rdzv-id=nodes",
                 "--local-addr=127.0.0.1"));
         command.addAll(with(train(rows), checkpoints("nodes-checkpoints"), "--elastic"));
@@ -232,12 +229,6 @@ class KilledTrainingTest {
             }
         }
         assertNothingIsLost(RowLogs.read(rows), 1);
-    }
-
-    private static int freePort() throws IOException {
-        try (var socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            return socket.getLocalPort();
-        }
     }
 
     @Test

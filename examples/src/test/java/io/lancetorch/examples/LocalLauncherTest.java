@@ -5,11 +5,15 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class LocalLauncherTest {
     @TempDir
@@ -66,5 +70,58 @@ class LocalLauncherTest {
         assertThatThrownBy(() -> new LocalLauncher(0).run(2, List.of("no-such-command")))
                 .isInstanceOf(UserException.class)
                 .hasMessageContaining("no-such-command");
+    }
+
+    @Test
+    void launchersOfSeveralMachinesMakeOneWorldAndCountPortsByRestart() throws Exception {
+        String script = "echo $RANK $LOCAL_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE $GROUP_RANK $MASTER_ADDR $MASTER_PORT >"
+                + folder + "/$TORCHELASTIC_RESTART_COUNT-$RANK; exit $((1 - $TORCHELASTIC_RESTART_COUNT))";
+        for (int node = 0; node < 2; node++) {
+            assertThat(new LocalLauncher(1, new Node(node, 2, "head", 4000)).run(2, List.of("sh", "-c", script)))
+                    .isZero();
+        }
+        for (int rank = 0; rank < 4; rank++) {
+            String variables = rank + " " + rank % 2 + " 4 2 " + rank / 2 + " head ";
+            assertThat(folder.resolve("0-" + rank)).hasContent(variables + 4000);
+            assertThat(folder.resolve("1-" + rank)).hasContent(variables + 4001);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "--nnodes=2, needs --master-addr",
+        "--nnodes=2 --node-rank=2 --master-addr=head, --node-rank must be 0 to 1",
+        "--nnodes=1:2, no range",
+        "--nnodes=2 --master-addr=head --master-port=65535 --max-restarts=1, --master-port must be 1 to 65534",
+        "--nproc-per-node=many, 'or gpu, cpu or auto; it is \"many\"'",
+        "--nproc-per-node=0, from 1 on",
+    })
+    void optionsThatDoNotFitAreRefusedBeforeAnythingStarts(String options, String said) throws Exception {
+        List<String> arguments = new ArrayList<>(List.of("launch"));
+        arguments.addAll(List.of(options.split(" ")));
+        arguments.addAll(List.of("--", "touch", folder.resolve("started").toString()));
+        var result = CommandLineRun.run(arguments.toArray(String[]::new));
+        assertThat(result.status()).as(result.output()).isEqualTo(2);
+        assertThat(result.output()).contains(said);
+        assertThat(folder.resolve("started")).doesNotExist();
+    }
+
+    @Test
+    void variablesOfTorchrunStandForOptions() throws Exception {
+        var result = CommandLineRun.run(
+                Map.of(
+                        "PET_NNODES", "2",
+                        "PET_NODE_RANK", "1",
+                        "PET_NPROC_PER_NODE", "1",
+                        "PET_MASTER_ADDR", "head",
+                        "PET_MASTER_PORT", "4000",
+                        "RANK", "1",
+                        "WORLD_SIZE", "4"),
+                "launch",
+                "--",
+                "sh",
+                "-c",
+                "echo $RANK of $WORLD_SIZE at $MASTER_ADDR:$MASTER_PORT");
+        assertThat(result.output()).contains("1 of 2 at head:4000");
     }
 }

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.lancetorch.examples.CommandLineRun.Result;
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -75,7 +77,7 @@ final class RunningTraining implements AutoCloseable {
         return launcher.descendants().filter(process -> isRank(process, rank)).toList();
     }
 
-    private static boolean isRank(ProcessHandle process, int rank) {
+    static boolean isRank(ProcessHandle process, int rank) {
         try {
             String environment = Files.readString(
                     Path.of("/proc", Long.toString(process.pid()), "environ"),
@@ -83,6 +85,13 @@ final class RunningTraining implements AutoCloseable {
             return Arrays.asList(environment.split("\0")).contains("RANK=" + rank);
         } catch (IOException e) {
             return false; // it has ended
+        }
+    }
+
+    /** A port of this machine that was free a moment ago. */
+    static int freePort() throws IOException {
+        try (var socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            return socket.getLocalPort();
         }
     }
 
