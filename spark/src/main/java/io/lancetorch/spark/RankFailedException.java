@@ -1,0 +1,29 @@
+package io.lancetorch.spark;
+
+/** A rank has failed at the last attempt of its stage too; the message names it, its host and its reason. */
+public final class RankFailedException extends RuntimeException {
+    private static final long serialVersionUID = 1;
+
+    RankFailedException(String message) {
+        super(message);
+    }
+
+    RankFailedException(String message, Throwable cause) {
+        super(message, cause);
+    }
+
+    /**
+     * The reason in what Spark tells of the failed stage, whose first failed task is the one that failed by itself; null where
+     * there is none of ours in it.
+     */
+    static RankFailedException of(Exception failure) {
+        String text = String.valueOf(failure.getMessage());
+        String name = RankFailedException.class.getName() + ": ";
+        int start = text.indexOf(name);
+        if (start < 0) {
+            return null;
+        }
+        int end = text.indexOf("\n\tat ", start);
+        return new RankFailedException(text.substring(start + name.length(), end < 0 ? text.length() : end), failure);
+    }
+}
