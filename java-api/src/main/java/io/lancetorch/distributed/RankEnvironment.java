@@ -7,7 +7,9 @@ import java.util.Map;
 /**
  * Who this process is among the ranks, as torchrun's variables say:
  * <a href="https://docs.pytorch.org/docs/stable/elastic/run.html#environment-variables">RANK, LOCAL_RANK, WORLD_SIZE,
- * MASTER_ADDR, MASTER_PORT, TORCHELASTIC_USE_AGENT_STORE and TORCHELASTIC_RESTART_COUNT</a>.
+ * MASTER_ADDR, MASTER_PORT, TORCHELASTIC_USE_AGENT_STORE and TORCHELASTIC_RESTART_COUNT</a>. Where RANK is not set, and this
+ * process is one of several tasks of Slurm's {@code srun}, its variables say so: SLURM_PROCID, SLURM_LOCALID, the step's number
+ * of tasks and tasks per node, the first node as MASTER_ADDR and a port by the job and the step, unless these two are set.
  *
  * @param localRank among the ranks of this machine; the rank where LOCAL_RANK is not set
  * @param useAgentStore the store is served by torchrun's agent, so that no rank serves it
@@ -22,13 +24,13 @@ public record RankEnvironment(
         boolean useAgentStore,
         int restartCount) {
 
-    /** Whether a launcher has set RANK. */
+    /** Whether a launcher has set RANK, or this is one of several tasks of Slurm's. */
     public static boolean isSet() {
         return isSet(System.getenv());
     }
 
     static boolean isSet(Map<String, String> environment) {
-        return environment.containsKey("RANK");
+        return environment.containsKey("RANK") || SlurmEnvironment.isSet(environment);
     }
 
     /**
@@ -37,7 +39,11 @@ public record RankEnvironment(
      * @throws InvalidArgumentException where it is no number, or less than 1
      */
     public static int localWorldSize() {
-        Map<String, String> environment = System.getenv();
+        return localWorldSize(System.getenv());
+    }
+
+    static int localWorldSize(Map<String, String> variables) {
+        Map<String, String> environment = SlurmEnvironment.withTorchruns(variables);
         return environment.containsKey("LOCAL_WORLD_SIZE")
                 ? number(environment, "LOCAL_WORLD_SIZE", 1, Integer.MAX_VALUE)
                 : 1;
@@ -53,7 +59,9 @@ public record RankEnvironment(
     }
 
     static int worldSizeOrOne(Map<String, String> environment) {
-        return isSet(environment) ? number(environment, "WORLD_SIZE", 1, Integer.MAX_VALUE) : 1;
+        return isSet(environment)
+                ? number(SlurmEnvironment.withTorchruns(environment), "WORLD_SIZE", 1, Integer.MAX_VALUE)
+                : 1;
     }
 
     /**
@@ -66,7 +74,9 @@ public record RankEnvironment(
     }
 
     static int rankOrZero(Map<String, String> environment) {
-        return isSet(environment) ? number(environment, "RANK", 0, worldSizeOrOne(environment) - 1) : 0;
+        return isSet(environment)
+                ? number(SlurmEnvironment.withTorchruns(environment), "RANK", 0, worldSizeOrOne(environment) - 1)
+                : 0;
     }
 
     /**
@@ -80,7 +90,8 @@ public record RankEnvironment(
     }
 
     /** Reads the variables from a map. */
-    public static RankEnvironment read(Map<String, String> environment) {
+    public static RankEnvironment read(Map<String, String> variables) {
+        Map<String, String> environment = SlurmEnvironment.withTorchruns(variables);
         int worldSize = number(environment, "WORLD_SIZE", 1, Integer.MAX_VALUE);
         int rank = number(environment, "RANK", 0, Integer.MAX_VALUE);
         if (rank >= worldSize) {
@@ -101,13 +112,14 @@ public record RankEnvironment(
     private static String required(Map<String, String> environment, String name) {
         String value = environment.get(name);
         if (value == null || value.isEmpty()) {
-            throw new NotFoundException("the environment variable " + name
-                    + " is not set: start the ranks with ./lancetorch launch or torchrun, or set it for each of them");
+            throw new NotFoundException(
+                    "the environment variable " + name
+                            + " is not set: start the ranks with ./lancetorch launch, torchrun or srun, or set it for each of them");
         }
         return value;
     }
 
-    private static int number(Map<String, String> environment, String name, int least, int most) {
+    static int number(Map<String, String> environment, String name, int least, int most) {
         String value = required(environment, name);
         try {
             int number = Integer.parseInt(value.strip());
