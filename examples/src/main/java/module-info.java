@@ -3,10 +3,14 @@ module io.lancetorch.examples {
     requires com.fasterxml.jackson.databind;
     requires info.picocli;
     requires io.lancetorch;
+    requires io.lancetorch.tracking;
     requires java.desktop;
     requires java.management;
+    requires java.xml;
     requires jdk.management;
     requires me.tongfei.progressbar;
+    requires org.jfree.jfreechart;
+    requires VectorGraphics2D;
 
     opens io.lancetorch.examples to
             info.picocli;

@@ -1,13 +1,9 @@
 package io.lancetorch.examples;
 
-import com.fasterxml.jackson.annotation.JsonProperty;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import io.lancetorch.error.StorageException;
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 
 /**
  * What an epoch was, over all ranks; of an epoch in which the run was resumed, what came after that.
@@ -17,18 +13,25 @@ import java.util.Locale;
  * @param dataWaitFraction the share of the epoch that ranks waited for the loader, their mean
  * @param valAccuracy null where nothing was held out
  * @param imagesSeen each counted once; left out are repeats that fill a batch up, and images that cannot be decoded
+ * @param ranks what each rank did
  */
 record EpochMetrics(
-        @JsonProperty("epoch") int epoch,
-        @JsonProperty("loss") double loss,
-        @JsonProperty("epoch_seconds") double epochSeconds,
-        @JsonProperty("images_per_second") double imagesPerSecond,
-        @JsonProperty("data_wait_fraction") double dataWaitFraction,
-        @JsonProperty("val_accuracy") Double valAccuracy,
-        @JsonProperty("val_images") long valImages,
-        @JsonProperty("world_size") int worldSize,
-        @JsonProperty("images_seen") long imagesSeen,
-        @JsonProperty("steps") int steps) {
+        int epoch,
+        double loss,
+        double epochSeconds,
+        double imagesPerSecond,
+        double dataWaitFraction,
+        Double valAccuracy,
+        long valImages,
+        int worldSize,
+        long imagesSeen,
+        int steps,
+        List<Rank> ranks) {
+    /** The figure that only whole epochs have. */
+    static final String EPOCH = "epoch";
+
+    /** One rank's part. */
+    record Rank(double imagesPerSecond, double dataWaitFraction) {}
 
     String line(int epochs) {
         return String.format(
@@ -43,12 +46,25 @@ record EpochMetrics(
                 valAccuracy == null ? "" : String.format(Locale.ROOT, "  validation accuracy %.4f", valAccuracy));
     }
 
-    void append(Path file) throws IOException {
-        String line = new ObjectMapper().writeValueAsString(this) + "\n";
-        try {
-            Files.writeString(file, line, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
-        } catch (IOException e) {
-            throw new StorageException("cannot write the metrics of epoch " + epoch + " to " + file + ": " + e, e);
+    /** Under the names of trackers. */
+    Map<String, Double> values() {
+        Map<String, Double> values = new LinkedHashMap<>();
+        values.put(EPOCH, (double) epoch);
+        values.put("loss", loss);
+        values.put("epoch_seconds", epochSeconds);
+        values.put("images_per_second", imagesPerSecond);
+        values.put("data_wait_fraction", dataWaitFraction);
+        if (valAccuracy != null) {
+            values.put("val_accuracy", valAccuracy);
         }
+        values.put("val_images", (double) valImages);
+        values.put("world_size", (double) worldSize);
+        values.put("images_seen", (double) imagesSeen);
+        values.put("steps", (double) steps);
+        for (int rank = 0; rank < ranks.size(); rank++) {
+            values.put("rank/" + rank + "/images_per_second", ranks.get(rank).imagesPerSecond);
+            values.put("rank/" + rank + "/data_wait_fraction", ranks.get(rank).dataWaitFraction);
+        }
+        return values;
     }
 }

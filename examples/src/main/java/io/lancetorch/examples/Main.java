@@ -11,7 +11,14 @@ import picocli.CommandLine.Command;
         description = "Writes image datasets to Lance, and trains on them with ranks that average their gradients.",
         mixinStandardHelpOptions = true,
         version = "lancetorch " + Main.VERSION,
-        subcommands = {CreateDatasetCommand.class, TrainCommand.class, PlanCommand.class, LaunchCommand.class})
+        subcommands = {
+            CreateDatasetCommand.class,
+            TrainCommand.class,
+            TrackCommand.class,
+            ReportCommand.class,
+            PlanCommand.class,
+            LaunchCommand.class
+        })
 public final class Main implements Runnable {
     static final String VERSION = "0.1.0";
 
@@ -67,6 +74,6 @@ public final class Main implements Runnable {
     @Override
     public void run() {
         throw new CommandLine.ParameterException(
-                spec.commandLine(), "say what to do: create-dataset, train, plan or launch");
+                spec.commandLine(), "say what to do: create-dataset, train, track, report, plan or launch");
     }
 }

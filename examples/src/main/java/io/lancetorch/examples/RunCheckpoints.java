@@ -27,6 +27,7 @@ final class RunCheckpoints implements AutoCloseable {
     private Optimizer optimizer;
     private DataLoader training;
     private long step;
+    private RunTracking tracking;
 
     /** Reads the latest checkpoint where the command line asks for it. {@code group}: null for a world of one. */
     RunCheckpoints(TrainCommand options, ProcessGroup group) {
@@ -56,12 +57,13 @@ final class RunCheckpoints implements AutoCloseable {
 
     /**
      * Gives model, optimizer and loader what they had, where there is a checkpoint, and saves them from now on. Returns the
-     * epoch of the next step.
+     * epoch of the next step. {@code tracking}: told where they are.
      */
-    int begin(ResNet model, Optimizer optimizer, DataLoader training) {
+    int begin(ResNet model, Optimizer optimizer, DataLoader training, RunTracking tracking) {
         this.model = model;
         this.optimizer = optimizer;
         this.training = training;
+        this.tracking = tracking;
         if (latest == null) {
             return 0;
         }
@@ -139,7 +141,7 @@ final class RunCheckpoints implements AutoCloseable {
                 .loader(now.toMap())
                 .metadata(Map.of(MODEL, options.model, SAMPLER, options.sampler.toString(), "dataset", options.dataset))
                 .build()) {
-            directory.save(checkpoint);
+            directory.save(checkpoint).ifPresent(file -> tracking.saved("checkpoint", file));
         }
     }
 

@@ -4,11 +4,16 @@ import io.lancetorch.checkpoint.CheckpointDirectory;
 import io.lancetorch.data.BadRows;
 import io.lancetorch.data.Uneven;
 import io.lancetorch.distributed.RankEnvironment;
+import io.lancetorch.tracking.MlflowTracker;
+import io.lancetorch.tracking.RunStatus;
 import java.io.IOException;
+import java.math.BigDecimal;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
@@ -176,8 +181,8 @@ final class TrainCommand implements Callable<Integer> {
                             + " built-in drawings 0.2).")
     Double validationFraction;
 
-    @Option(names = "--metrics", paramLabel = "FILE", description = "Write a line of JSON for each epoch here.")
-    Path metrics;
+    @CommandLine.Mixin
+    TrackingOptions tracking;
 
     @Option(
             names = "--log-rows",
@@ -217,7 +222,23 @@ final class TrainCommand implements Callable<Integer> {
             }
             return 0;
         }
-        return new LocalLauncher(maxRestarts).run(processes, command());
+        int status = new LocalLauncher(maxRestarts).run(processes, command());
+        if (status != 0) {
+            endAbandoned(status);
+        }
+        return status;
+    }
+
+    /** A rank that was killed could not say so itself. */
+    private void endAbandoned(int status) {
+        Path memory = tracking.abandoned(checkpoint);
+        if (memory != null) {
+            try {
+                MlflowTracker.endAbandoned(memory, status > 128 ? RunStatus.KILLED : RunStatus.FAILED);
+            } catch (IOException e) {
+                RunTracking.say("MLflow does not learn that the run has ended: " + e.getMessage());
+            }
+        }
     }
 
     /** Whether the run goes on from a checkpoint, where there is one. */
@@ -263,12 +284,8 @@ final class TrainCommand implements Callable<Integer> {
         if (weights != null && !Files.isRegularFile(weights)) {
             throw new UserException("--weights: no file " + weights);
         }
-        for (Path output : new Path[] {save, metrics}) {
-            if (output != null && !Files.isDirectory(output.toAbsolutePath().getParent())) {
-                throw new UserException(
-                        "no folder " + output.toAbsolutePath().getParent() + " to write " + output + " to");
-            }
-        }
+        TrackingOptions.requireParent(save);
+        tracking.check(spec);
     }
 
     private void require(boolean condition, String message) {
@@ -277,13 +294,11 @@ final class TrainCommand implements Callable<Integer> {
         }
     }
 
-    /** Before ranks start: the default dataset is made by one process, and the metrics of an earlier run are gone. */
+    /** Before ranks start: the default dataset is made by one process. */
     private void prepare() throws IOException {
+        tracking.requireFresh(resumes());
         if (dataset == null) {
             dataset = DefaultDataset.require();
-        }
-        if (metrics != null && !resumes()) {
-            Files.deleteIfExists(metrics);
         }
     }
 
@@ -292,6 +307,33 @@ final class TrainCommand implements Callable<Integer> {
         if (dataset == null) {
             dataset = RankEnvironment.read().localRank() == 0 ? DefaultDataset.require() : DefaultDataset.await();
         }
+    }
+
+    /** What a tracker is told that the run was told to do. */
+    Map<String, String> parameters(int worldSize) {
+        Map<String, String> parameters = new LinkedHashMap<>();
+        parameters.put("dataset", dataset);
+        parameters.put("model", model);
+        parameters.put("world_size", Integer.toString(worldSize));
+        parameters.put("batch_size", Integer.toString(batchSize));
+        parameters.put("epochs", Integer.toString(epochs));
+        parameters.put("learning_rate", BigDecimal.valueOf(learningRate).toPlainString());
+        parameters.put("momentum", BigDecimal.valueOf(momentum).toPlainString());
+        parameters.put("weight_decay", BigDecimal.valueOf(weightDecay).toPlainString());
+        parameters.put("sampler", sampler.toString());
+        parameters.put("uneven", uneven.toString().toLowerCase(Locale.ROOT));
+        parameters.put("image_size", Integer.toString(imageSize));
+        parameters.put("augment", Boolean.toString(augment));
+        parameters.put("cache", Boolean.toString(cache));
+        parameters.put("bad_rows", badRows.toString().toLowerCase(Locale.ROOT));
+        parameters.put("seed", Long.toString(seed));
+        parameters.put("val_fraction", validation == null ? validationFraction.toString() : validation);
+        parameters.put("lancetorch", Main.VERSION);
+        parameters.put("java", Runtime.version().toString());
+        if (tracking.name != null) {
+            parameters.put("run_name", tracking.name);
+        }
+        return parameters;
     }
 
     /** This JVM's own command line, with the dataset named. */

@@ -28,6 +28,7 @@ import io.lancetorch.tensor.StateDict;
 import io.lancetorch.tensor.Tensor;
 import io.lancetorch.tensor.TensorScope;
 import io.lancetorch.tensor.Torch;
+import io.lancetorch.tracking.RunStatus;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -36,6 +37,8 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 import java.util.zip.CRC32;
 
 /** One rank's training: a model, a loader of its share of the rows, an optimizer, and the group in which it averages. */
@@ -52,6 +55,8 @@ final class Trainer implements AutoCloseable {
     private final DataLoader training;
     private final DataLoader validation;
     private final RunCheckpoints checkpoints;
+    private final RunTracking tracking;
+    private final List<String> classes;
 
     /** {@code environment}: null for a world of one without a process group. */
     Trainer(TrainCommand options, RankEnvironment environment) {
@@ -72,10 +77,10 @@ final class Trainer implements AutoCloseable {
                     .rows(RowSelection.of(split.training()));
             training = own((options.logRows == null ? builder : builder.withRowId()).open());
             validation = validationLoader(dataset, split);
-            int classes = classes(dataset);
+            classes = classes(dataset);
             agree(plan(dataset));
             Torch.manualSeed(options.seed);
-            model = own(ResNet.of(options.model, classes));
+            model = own(ResNet.of(options.model, classes.size()));
             if (options.weights != null) {
                 List<String> leftOut = model.load(options.weights);
                 if (rank == 0 && !leftOut.isEmpty()) {
@@ -89,6 +94,7 @@ final class Trainer implements AutoCloseable {
             RowLog log = options.logRows == null
                     ? null
                     : own(new RowLog(options.logRows, rank, worldSize, options.resumes()));
+            tracking = own(openTracking());
             step = new TrainingStep(model, ddp, optimizer, countsValidRowsAlone(), log);
             if (rank == 0) {
                 System.out.printf(
@@ -97,7 +103,7 @@ final class Trainer implements AutoCloseable {
                         options.model,
                         options.dataset,
                         split.trainingRows(),
-                        classes,
+                        classes.size(),
                         worldSize,
                         worldSize,
                         options.batchSize,
@@ -108,6 +114,17 @@ final class Trainer implements AutoCloseable {
             close();
             throw e;
         }
+    }
+
+    private RunTracking openTracking() {
+        if (rank == 0) {
+            options.tracking.requireFresh(options.resumes());
+        }
+        return new RunTracking(
+                options.tracking,
+                options.tracking.open(rank, options.checkpoint, options.resumes(), RunTracking::say),
+                rank,
+                training);
     }
 
     private void agree(Map<String, String> values) {
@@ -214,11 +231,12 @@ final class Trainer implements AutoCloseable {
                         .open());
     }
 
-    private static int classes(LanceDataset dataset) {
+    /** Their names, or, where the dataset has none, their numbers. */
+    private static List<String> classes(LanceDataset dataset) {
         String names = dataset.schema().metadata().get(DatasetCreation.CLASSES);
         if (names != null) {
             try {
-                return new ObjectMapper().readTree(names).size();
+                return List.of(new ObjectMapper().readValue(names, String[].class));
             } catch (JsonProcessingException e) {
                 throw new UserException(
                         "the schema of " + dataset.uri() + " has classes that are no JSON list: " + names);
@@ -229,7 +247,9 @@ final class Trainer implements AutoCloseable {
             while (true) {
                 try (RecordBatch batch = scan.next()) {
                     if (batch == null) {
-                        return Math.toIntExact(largest + 1);
+                        return LongStream.rangeClosed(0, largest)
+                                .mapToObj(Long::toString)
+                                .toList();
                     }
                     for (long row = 0; row < batch.rows(); row++) {
                         largest = Math.max(largest, batch.column(0).integer(row));
@@ -249,23 +269,25 @@ final class Trainer implements AutoCloseable {
     }
 
     private void train() throws IOException {
-        for (int epoch = checkpoints.begin(model, optimizer, training); epoch < options.epochs; epoch++) {
+        int first = checkpoints.begin(model, optimizer, training, tracking);
+        tracking.start(checkpoints.step(), options.parameters(worldSize));
+        for (int epoch = first; epoch < options.epochs; epoch++) {
             EpochMetrics metrics = epoch(epoch);
             if (rank == 0) {
                 System.out.println(metrics.line(options.epochs));
-                if (options.metrics != null) {
-                    metrics.append(options.metrics);
-                }
             }
+            tracking.afterEpoch(metrics);
             checkpoints.afterEpoch();
         }
         if (options.save != null && rank == 0) {
             StateDict.save(options.save, model.stateDict());
             System.out.println("saved " + options.save);
+            tracking.saved("model", options.save);
         }
         if (group != null) {
             group.barrier();
         }
+        tracking.end(RunStatus.FINISHED);
     }
 
     private EpochMetrics epoch(int epoch) {
@@ -276,6 +298,7 @@ final class Trainer implements AutoCloseable {
         double lossSum = 0;
         long seen = 0;
         int done = 0;
+        tracking.beginEpoch();
         try (var progress = new Progress("epoch " + (epoch + 1), " steps", steps, rank == 0)) {
             for (Batch batch : training) {
                 if (group != null) {
@@ -292,8 +315,10 @@ final class Trainer implements AutoCloseable {
                         loss,
                         worldSize * (double) seen / ((System.nanoTime() - start) / 1e9)));
                 checkpoints.afterStep();
+                tracking.afterStep(checkpoints.step(), loss, valid, optimizer.learningRate());
             }
         }
+        tracking.endSteps(optimizer.learningRate());
         if (training.stats().badRows() > before.badRows()) {
             System.err.printf(
                     Locale.ROOT,
@@ -307,7 +332,7 @@ final class Trainer implements AutoCloseable {
         double seconds = (System.nanoTime() - start) / 1e9;
         double waited = (training.stats().waitNanos() - before.waitNanos()) / 1e9;
         double[] sums = sumOverRanks(lossSum, seen, seconds, waited);
-        double[] evaluated = validation == null ? new double[2] : evaluate();
+        double[] evaluated = validation == null ? new double[2] : evaluate(epoch);
         return new EpochMetrics(
                 epoch,
                 sums[0] / Math.max(1, sums[1]),
@@ -318,16 +343,28 @@ final class Trainer implements AutoCloseable {
                 (long) evaluated[1],
                 worldSize,
                 (long) sums[1],
-                steps);
+                steps,
+                eachRank(seen / seconds, waited / seconds));
+    }
+
+    private List<EpochMetrics.Rank> eachRank(double imagesPerSecond, double dataWaitFraction) {
+        double[] all = new double[2 * worldSize];
+        all[2 * rank] = imagesPerSecond;
+        all[2 * rank + 1] = dataWaitFraction;
+        double[] gathered = sumOverRanks(all);
+        return IntStream.range(0, worldSize)
+                .mapToObj(other -> new EpochMetrics.Rank(gathered[2 * other], gathered[2 * other + 1]))
+                .toList();
     }
 
     /** The right answers and all answers on the held-out rows, of which every rank looks at its share. */
-    private double[] evaluate() {
+    private double[] evaluate(int epoch) {
         if (ddp != null) {
             ddp.broadcastBuffers();
         }
         long right = 0;
         long all = 0;
+        boolean sampled = rank != 0 || options.tracking.folder == null || epoch < options.epochs - 1;
         try (var _ = GradMode.noGrad()) {
             for (Batch batch : validation) {
                 try (var _ = new TensorScope()) {
@@ -336,6 +373,10 @@ final class Trainer implements AutoCloseable {
                             Ops.mul(Ops.eq(Ops.argmax(logits, 1), batch.get(DatasetCreation.LABEL)), batch.mask());
                     right += Ops.sum(hits).itemLong();
                     all += batch.validRows();
+                    if (!sampled) {
+                        SampleImages.write(options.tracking.folder, batch, logits, classes, tracking);
+                        sampled = true;
+                    }
                 }
             }
         }

@@ -16,6 +16,7 @@ class ChartTest {
         factory.setFeature("http://apache.org/xml/features/nonvalidating/load-external-dtd", false);
         Document svg = factory.newDocumentBuilder().parse(file.toFile());
         assertThat(svg.getDocumentElement().getTagName()).isEqualTo("svg");
+        assertThat(svg.getDocumentElement().getAttribute("font-size")).isEqualTo("12px");
         NodeList texts = svg.getElementsByTagName("text");
         var all = new StringBuilder();
         for (int i = 0; i < texts.getLength(); i++) {
