@@ -192,6 +192,9 @@ final class TrainCommand implements Callable<Integer> {
                             + " each step.")
     Path logRows;
 
+    @CommandLine.Mixin
+    ComputeOptions compute = new ComputeOptions();
+
     @Option(
             names = "--decode-threads",
             paramLabel = "N",
@@ -208,6 +211,9 @@ final class TrainCommand implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
         check();
+        if (compute.synthetic != null) {
+            return synthetic();
+        }
         if (RankEnvironment.isSet() && !noDdp) {
             requireDataset();
             try (var trainer = new Trainer(this, RankEnvironment.read())) {
@@ -215,6 +221,7 @@ final class TrainCommand implements Callable<Integer> {
             }
             return 0;
         }
+        compute.requireDevice(noDdp ? 1 : processes);
         prepare();
         if (noDdp) {
             try (var trainer = new Trainer(this, null)) {
@@ -241,12 +248,25 @@ final class TrainCommand implements Callable<Integer> {
         }
     }
 
+    private int synthetic() throws Exception {
+        if (noDdp || RankEnvironment.isSet()) {
+            new SyntheticTrainer(this, noDdp ? null : RankEnvironment.read()).run();
+            return 0;
+        }
+        compute.requireDevice(processes);
+        return new LocalLauncher(maxRestarts).run(processes, command());
+    }
+
     /** Whether the run goes on from a checkpoint, where there is one. */
     boolean resumes() {
         return resume || elastic;
     }
 
     private void check() {
+        require(compute.complaint() == null, compute.complaint());
+        require(
+                compute.synthetic == null || dataset == null,
+                "--synthetic is for no dataset, and " + dataset + " is one");
         require(processes >= 1, "--nproc-per-node must be 1 or more");
         require(batchSize >= 1, "--batch-size must be 1 or more");
         require(epochs >= 0, "--epochs must be 0 or more");
@@ -285,6 +305,7 @@ final class TrainCommand implements Callable<Integer> {
             throw new UserException("--weights: no file " + weights);
         }
         TrackingOptions.requireParent(save);
+        TrackingOptions.requireParent(compute.profile);
         tracking.check(spec);
     }
 
@@ -348,7 +369,7 @@ final class TrainCommand implements Callable<Integer> {
         List<String> arguments = spec.commandLine().getParseResult().originalArgs();
         CommandLine root = spec.commandLine().getParent();
         command.addAll(root == null ? arguments : root.getParseResult().originalArgs());
-        if (spec.commandLine().getParseResult().matchedPositional(0) == null) {
+        if (compute.synthetic == null && spec.commandLine().getParseResult().matchedPositional(0) == null) {
             command.add("--val-fraction=" + validationFraction);
             command.add("--");
             command.add(dataset);

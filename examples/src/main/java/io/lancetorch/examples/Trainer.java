@@ -22,6 +22,7 @@ import io.lancetorch.lance.RecordBatch;
 import io.lancetorch.lance.RowSelection;
 import io.lancetorch.lance.Scan;
 import io.lancetorch.tensor.GradMode;
+import io.lancetorch.tensor.GradScaler;
 import io.lancetorch.tensor.Ops;
 import io.lancetorch.tensor.Optimizer;
 import io.lancetorch.tensor.StateDict;
@@ -31,6 +32,7 @@ import io.lancetorch.tensor.Torch;
 import io.lancetorch.tracking.RunStatus;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -52,6 +54,7 @@ final class Trainer implements AutoCloseable {
     private final DistributedDataParallel ddp;
     private final Optimizer optimizer;
     private final TrainingStep step;
+    private final Deque<Path> traces = new ArrayDeque<>(); // what the first epoch's trace is written to
     private final DataLoader training;
     private final DataLoader validation;
     private final RunCheckpoints checkpoints;
@@ -68,6 +71,9 @@ final class Trainer implements AutoCloseable {
             group = environment == null
                     ? null
                     : own(ProcessGroup.fromEnvironment(environment, Duration.ofSeconds(options.timeout)));
+            if (group != null && options.compute.onGpu()) {
+                group.useNccl(options.compute.device());
+            }
             agree(options());
             checkpoints = own(new RunCheckpoints(options, group));
             LanceDataset dataset = own(checkpoints.openDataset());
@@ -80,7 +86,7 @@ final class Trainer implements AutoCloseable {
             classes = classes(dataset);
             agree(plan(dataset));
             Torch.manualSeed(options.seed);
-            model = own(ResNet.of(options.model, classes.size()));
+            model = own(ResNet.of(options.model, classes.size(), options.compute.device(), options.compute.format()));
             if (options.weights != null) {
                 List<String> leftOut = model.load(options.weights);
                 if (rank == 0 && !leftOut.isEmpty()) {
@@ -91,11 +97,19 @@ final class Trainer implements AutoCloseable {
             ddp = group == null ? null : own(new DistributedDataParallel(group, model.parameters(), model.buffers()));
             optimizer =
                     own(Optimizer.sgd(model.parameters(), options.learningRate, options.momentum, options.weightDecay));
+            optimizer.fused(options.compute.isFused());
+            GradScaler scaler = options.compute.scaler();
+            if (scaler != null) {
+                own(scaler);
+            }
             RowLog log = options.logRows == null
                     ? null
                     : own(new RowLog(options.logRows, rank, worldSize, options.resumes()));
             tracking = own(openTracking());
-            step = new TrainingStep(model, ddp, optimizer, countsValidRowsAlone(), log);
+            step = new TrainingStep(model, ddp, optimizer, countsValidRowsAlone(), log, options.compute, scaler);
+            if (rank == 0 && options.compute.profile != null) {
+                traces.add(options.compute.profile);
+            }
             if (rank == 0) {
                 System.out.printf(
                         Locale.ROOT,
@@ -180,7 +194,7 @@ final class Trainer implements AutoCloseable {
     }
 
     /** Ranks on one machine share its cores: torchrun says one thread each, and so do we where nothing is said. */
-    private static void limitThreads() {
+    static void limitThreads() {
         int share = Math.max(1, Runtime.getRuntime().availableProcessors() / RankEnvironment.localWorldSize());
         if (System.getenv("OMP_NUM_THREADS") == null) {
             Torch.numThreads(share);
@@ -210,6 +224,7 @@ final class Trainer implements AutoCloseable {
                 .sampler(sampler)
                 .badRows(options.badRows)
                 .batchSize(options.batchSize)
+                .device(options.compute.device())
                 .rank(rank, worldSize)
                 .seed(seed);
         if (options.decodeThreads != null) {
@@ -295,18 +310,19 @@ final class Trainer implements AutoCloseable {
         int steps = training.steps();
         LoaderStats before = training.stats();
         long start = System.nanoTime();
-        double lossSum = 0;
         long seen = 0;
         int done = 0;
         tracking.beginEpoch();
-        try (var progress = new Progress("epoch " + (epoch + 1), " steps", steps, rank == 0)) {
+        Path traced = traces.poll();
+        try (var progress = new Progress("epoch " + (epoch + 1), " steps", steps, rank == 0);
+                var trace = new StepTrace(traced, steps)) {
             for (Batch batch : training) {
+                trace.next(done);
                 if (group != null) {
                     group.step(checkpoints.step());
                 }
                 double loss = step.train(batch, epoch, checkpoints.step());
                 int valid = batch.validRows();
-                lossSum += loss * valid;
                 seen += valid;
                 progress.stepTo(++done);
                 progress.message(String.format(
@@ -329,6 +345,7 @@ final class Trainer implements AutoCloseable {
                     options.badRows,
                     training.badRows().getLast());
         }
+        double lossSum = step.takeLossSum();
         double seconds = (System.nanoTime() - start) / 1e9;
         double waited = (training.stats().waitNanos() - before.waitNanos()) / 1e9;
         double[] sums = sumOverRanks(lossSum, seen, seconds, waited);
@@ -367,8 +384,10 @@ final class Trainer implements AutoCloseable {
         boolean sampled = rank != 0 || options.tracking.folder == null || epoch < options.epochs - 1;
         try (var _ = GradMode.noGrad()) {
             for (Batch batch : validation) {
-                try (var _ = new TensorScope()) {
-                    Tensor logits = model.forward(batch.get(DatasetCreation.IMAGE), false);
+                try (var _ = new TensorScope();
+                        var _ = options.compute.autocast()) {
+                    Tensor images = batch.get(DatasetCreation.IMAGE).to(options.compute.format());
+                    Tensor logits = model.forward(images, false);
                     Tensor hits =
                             Ops.mul(Ops.eq(Ops.argmax(logits, 1), batch.get(DatasetCreation.LABEL)), batch.mask());
                     right += Ops.sum(hits).itemLong();

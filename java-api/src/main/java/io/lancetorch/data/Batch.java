@@ -3,7 +3,9 @@ package io.lancetorch.data;
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.NotFoundException;
 import io.lancetorch.tensor.DType;
+import io.lancetorch.tensor.Device;
 import io.lancetorch.tensor.Tensor;
+import io.lancetorch.tensor.TensorScope;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
@@ -84,7 +86,7 @@ public final class Batch implements AutoCloseable {
         return row < validPrefix && (bad == null || !bad[row]);
     }
 
-    /** A bool tensor [rows], true for the valid ones; the current scope owns it. */
+    /** A bool tensor [rows] on the device of the others, true for the valid ones; the current scope owns it. */
     public Tensor mask() {
         Tensor mask = Tensor.empty(DType.BOOL, rows);
         if (rows > 0) {
@@ -93,7 +95,23 @@ public final class Batch implements AutoCloseable {
                 values.set(ValueLayout.JAVA_BYTE, row, (byte) (isValid(row) ? 1 : 0));
             }
         }
-        return mask;
+        Device device = tensors.length == 0 ? Device.CPU : tensors[0].device();
+        return device.type() == Device.Type.CPU ? mask : mask.to(device);
+    }
+
+    /** A batch that no loader made, all of whose rows are valid, of tensors that it owns from now on. */
+    public static Batch of(SequencedMap<String, Tensor> tensors) {
+        int rows = -1;
+        for (Tensor tensor : tensors.values()) {
+            int size = tensor.shape().length == 0 ? -1 : Math.toIntExact(tensor.size(0));
+            if (size < 0 || rows >= 0 && size != rows) {
+                throw new InvalidArgumentException(
+                        "tensors of a batch share their first dimension, its rows: " + tensors);
+            }
+            rows = size;
+        }
+        Tensor[] owned = tensors.values().stream().map(TensorScope::detach).toArray(Tensor[]::new);
+        return new Batch(tensors.keySet().toArray(String[]::new), owned, 0, Math.max(0, rows), Math.max(0, rows), null);
     }
 
     /** Keeps the batch when the loader goes on; from now on the caller closes it. */

@@ -15,7 +15,6 @@ import io.lancetorch.lance.Scan;
 import io.lancetorch.tensor.DType;
 import io.lancetorch.tensor.Device;
 import io.lancetorch.tensor.MemoryFormat;
-import io.lancetorch.tensor.Stream;
 import io.lancetorch.tensor.Tensor;
 import java.lang.ref.Cleaner;
 import java.lang.ref.Reference;
@@ -116,10 +115,18 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         this.cache = cache;
         List<StepAssembler.Source> all = new ArrayList<>();
         for (String column : columns) {
-            all.add(new StepAssembler.Source(column, builder.images.get(column), builder.functions.get(column)));
+            ImageTransform transform = builder.images.get(column);
+            boolean converted = transform != null
+                    && builder.convertsOnDevice()
+                    && transform.pixel() == ImageTransform.Pixel.FLOAT32;
+            all.add(new StepAssembler.Source(
+                    column,
+                    converted ? transform.uint8() : transform,
+                    converted ? transform : null,
+                    builder.functions.get(column)));
         }
         if (withRowId) {
-            all.add(new StepAssembler.Source("_rowid", null, null));
+            all.add(new StepAssembler.Source("_rowid", null, null, null));
         }
         sources = List.copyOf(all);
         boolean pinned = builder.pinMemory || device.type() != Device.Type.CPU;
@@ -157,6 +164,7 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         private Collate collate;
         private Device device = Device.CPU;
         private boolean pinMemory;
+        private Boolean convertOnDevice;
         private String cache;
         private Map<String, String> cacheOptions = Map.of();
 
@@ -328,6 +336,20 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             return this;
         }
 
+        /**
+         * Hands images to the device as bytes, which are a quarter of the size, and makes the floats of their transforms there, by
+         * the same formula; rounding on a GPU may differ in the last bit. Unless said, so on other devices than the CPU, where
+         * nothing is collated.
+         */
+        public Builder convertOnDevice(boolean convert) {
+            convertOnDevice = convert;
+            return this;
+        }
+
+        private boolean convertsOnDevice() {
+            return convertOnDevice == null ? device.type() != Device.Type.CPU && collate == null : convertOnDevice;
+        }
+
         /** Decodes images into page-locked memory, from which copies to a device run on their own. */
         public Builder pinMemory() {
             pinMemory = true;
@@ -402,6 +424,10 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
                 }
             }
             requireDevice();
+            if (collate != null && convertsOnDevice()) {
+                throw new InvalidArgumentException(
+                        "convertOnDevice makes floats after a collate, which gets the images of the transforms: say one of them");
+            }
             Sampler ofRows = sampler;
             RowSelection loaded = RowsToLoad.of(dataset, selection, filter, samples, seed, group);
             if (loaded != null) {
@@ -420,7 +446,7 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         /** Tries what the steps will need, so that it is refused here and not there. */
         private void requireDevice() {
             if (device.type() != Device.Type.CPU) {
-                Stream.create(device).close();
+                device.require();
             }
             if (pinMemory) {
                 Tensor.empty(DType.UINT8, Device.CPU, MemoryFormat.CONTIGUOUS, true, 1)

@@ -23,13 +23,17 @@ import java.util.Objects;
  * {@link #finish}.
  */
 final class StepAssembler implements AutoCloseable {
-    /** How a column becomes a tensor: decoded, by a function, or, with neither, as an alias of its memory. */
-    record Source(String column, ImageTransform transform, ColumnFunction function) {}
+    /**
+     * How a column becomes a tensor: decoded, by a function, or, with neither, as an alias of its memory. {@code converted}: null,
+     * or the transform whose floats are made of the decoded bytes on the device.
+     */
+    record Source(String column, ImageTransform transform, ImageTransform converted, ColumnFunction function) {}
 
     private final List<Source> sources;
     private final String[] names;
     private final ImageDecoder[] decoders;
     private final ImageDecoder[] byteDecoders;
+    private final PixelConversion[] conversions;
     private final Plan plan;
     private final BufferPool buffers;
     private final BadRows badRows;
@@ -68,8 +72,12 @@ final class StepAssembler implements AutoCloseable {
         names = sources.stream().map(Source::column).toArray(String[]::new);
         decoders = new ImageDecoder[names.length];
         byteDecoders = new ImageDecoder[names.length];
+        conversions = new PixelConversion[names.length];
         for (int i = 0; i < names.length; i++) {
             ImageTransform transform = sources.get(i).transform();
+            if (sources.get(i).converted() != null) {
+                conversions[i] = new PixelConversion(sources.get(i).converted(), device);
+            }
             if (transform != null) {
                 decoders[i] = new ImageDecoder(transform, seed);
                 if (cache != null && transform.pixel() != ImageTransform.Pixel.UINT8) {
@@ -234,6 +242,11 @@ final class StepAssembler implements AutoCloseable {
             if (copies != null) {
                 copy(slot);
             }
+            convert(slot);
+            if (copies != null) {
+                slot.copied = new Event(device, false);
+                slot.copied.record(copies);
+            }
         } catch (RuntimeException | Error e) {
             slot.discard();
             throw e;
@@ -374,8 +387,16 @@ final class StepAssembler implements AutoCloseable {
                 buffer.copied(device).record(copies);
             }
         }
-        slot.copied = new Event(device, false);
-        slot.copied.record(copies);
+    }
+
+    private void convert(StepSlot slot) {
+        for (int i = 0; i < conversions.length; i++) {
+            if (conversions[i] != null) {
+                Tensor bytes = slot.tensors[i];
+                slot.tensors[i] = conversions[i].convert(bytes, slot.bad);
+                bytes.close();
+            }
+        }
     }
 
     /** The batch of a slot that is finished; the slot gives its tensors up. For the consumer's thread. */
@@ -417,6 +438,11 @@ final class StepAssembler implements AutoCloseable {
     public void close() {
         if (copies != null) {
             copies.close();
+        }
+        for (PixelConversion conversion : conversions) {
+            if (conversion != null) {
+                conversion.close();
+            }
         }
     }
 }

@@ -219,6 +219,16 @@ public final class ImageTransform {
         return pixel;
     }
 
+    /** What {@link #normalize} was given as the mean, of red, green and blue; null where nothing is normalised. */
+    public float[] mean() {
+        return mean == null ? null : mean.clone();
+    }
+
+    /** What {@link #normalize} was given as the deviation; null where nothing is normalised. */
+    public float[] deviation() {
+        return deviation == null ? null : deviation.clone();
+    }
+
     /** Whether the pixels of a row are others in each epoch. */
     public boolean isRandom() {
         return geometry == Geometry.RANDOM_CROP || flipProbability > 0 && flipProbability < 1;

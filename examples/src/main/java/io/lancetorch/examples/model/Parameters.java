@@ -1,5 +1,6 @@
 package io.lancetorch.examples.model;
 
+import io.lancetorch.tensor.Device;
 import io.lancetorch.tensor.MemoryFormat;
 import io.lancetorch.tensor.Ops;
 import io.lancetorch.tensor.Tensor;
@@ -12,19 +13,29 @@ import java.util.Map;
 
 /** Owns a model's tensors, by the names that PyTorch's modules would give them. */
 final class Parameters implements AutoCloseable {
+    private final Device device;
+    private final MemoryFormat format;
     private final Map<String, Tensor> all = new LinkedHashMap<>();
     private final List<Tensor> trained = new ArrayList<>();
     private final List<Tensor> buffers = new ArrayList<>();
 
+    /** {@code format}: of weights of 4 dimensions. */
+    Parameters(Device device, MemoryFormat format) {
+        this.device = device;
+        this.format = format;
+    }
+
     Tensor parameter(String name, Tensor value) {
-        Tensor tensor = TensorScope.detach(value.requiresGrad(true));
+        MemoryFormat order = value.shape().length == 4 ? format : MemoryFormat.CONTIGUOUS;
+        Tensor tensor =
+                TensorScope.detach(value.to(device, null, order, false, false).requiresGrad(true));
         all.put(name, tensor);
         trained.add(tensor);
         return tensor;
     }
 
     Tensor buffer(String name, Tensor value) {
-        Tensor tensor = TensorScope.detach(value);
+        Tensor tensor = TensorScope.detach(value.to(device));
         all.put(name, tensor);
         buffers.add(tensor);
         return tensor;
@@ -34,7 +45,7 @@ final class Parameters implements AutoCloseable {
     static Tensor kaimingNormal(int out, int in, int kernel) {
         Tensor weight = Tensor.empty(io.lancetorch.tensor.DType.FLOAT32, out, in, kernel, kernel);
         Ops.normalInPlace(weight, 0, Math.sqrt(2.0 / (out * kernel * kernel)));
-        return weight.to(MemoryFormat.CHANNELS_LAST);
+        return weight;
     }
 
     Map<String, Tensor> all() {

@@ -2,6 +2,8 @@ package io.lancetorch.examples.model;
 
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.tensor.DType;
+import io.lancetorch.tensor.Device;
+import io.lancetorch.tensor.MemoryFormat;
 import io.lancetorch.tensor.Ops;
 import io.lancetorch.tensor.StateDict;
 import io.lancetorch.tensor.Tensor;
@@ -17,7 +19,7 @@ import java.util.Map;
  * parameters, so that its state dicts load. The caller closes it.
  */
 public final class ResNet implements AutoCloseable {
-    private final Parameters parameters = new Parameters();
+    private final Parameters parameters;
     private final ConvNorm stem;
     private final List<Block> blocks = new ArrayList<>();
     private final Tensor weight;
@@ -25,14 +27,21 @@ public final class ResNet implements AutoCloseable {
 
     /** A model by name, for that many classes, with random values by libtorch's generator. */
     public static ResNet of(String name, int classes) {
+        return of(name, classes, Device.CPU, MemoryFormat.CHANNELS_LAST);
+    }
+
+    /** As {@link #of(String, int)}, with the same values on any device; {@code format}: of the convolutions' weights. */
+    public static ResNet of(String name, int classes, Device device, MemoryFormat format) {
+        var parameters = new Parameters(device, format);
         return switch (name) {
-            case "resnet18" -> new ResNet(false, new int[] {2, 2, 2, 2}, classes);
-            case "resnet50" -> new ResNet(true, new int[] {3, 4, 6, 3}, classes);
+            case "resnet18" -> new ResNet(parameters, false, new int[] {2, 2, 2, 2}, classes);
+            case "resnet50" -> new ResNet(parameters, true, new int[] {3, 4, 6, 3}, classes);
             default -> throw new InvalidArgumentException("no model " + name + "; there are resnet18 and resnet50");
         };
     }
 
-    private ResNet(boolean bottleneck, int[] depths, int classes) {
+    private ResNet(Parameters parameters, boolean bottleneck, int[] depths, int classes) {
+        this.parameters = parameters;
         stem = new ConvNorm(parameters, "conv1", "bn1", 3, 64, 7, 2);
         int in = 64;
         for (int layer = 0; layer < depths.length; layer++) {
