@@ -183,6 +183,47 @@ static void writing(const char* uri, hand_made* made) {
   nothing_is_alive();
 }
 
+/* Two writers at once, whose fragments one commit puts into a dataset in the order of their texts. */
+static void committing(const char* uri, hand_made* made) {
+  lt_write_options options = {.mode = LT_WRITE_CREATE, .max_rows_per_file = ROWS};
+  lt_writer* writers[2] = {NULL, NULL};
+  char* parts[2] = {NULL, NULL};
+  for (int i = 0; i < 2; i++) OK(lt_fragment_writer_open(uri, &made->schema, &options, &writers[i], &err));
+  for (int i = 0; i < 3; i++) OK(lt_writer_write(writers[i % 2], &made->batch, &err));
+  for (int i = 0; i < 2; i++) OK(lt_fragment_writer_finish(writers[i], &parts[i], &err));
+  lt_dataset* dataset = NULL;
+  FAILS(LT_NOT_FOUND, lt_dataset_open(uri, NULL, 0, 0, NULL, &dataset, &err));
+
+  uint64_t version = 0;
+  const char* wrong[] = {parts[1], "nonsense"};
+  FAILS(LT_CORRUPT_DATA, lt_dataset_commit(uri, &made->schema, &options, wrong, 2, &version, &err));
+  CHECK(err.detail == 1);
+  wrong[1] = NULL;
+  FAILS(LT_INVALID_ARGUMENT, lt_dataset_commit(uri, &made->schema, &options, wrong, 2, &version, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_dataset_commit(uri, &made->schema, &options, NULL, 2, &version, &err));
+  FAILS(LT_INVALID_ARGUMENT, lt_dataset_commit(uri, NULL, &options, NULL, 0, &version, &err));
+  const char* turned[] = {parts[1], parts[0]};
+  OK(lt_dataset_commit(uri, &made->schema, &options, turned, 2, &version, &err));
+  CHECK(version == 1);
+  lt_text_free(parts[0]);
+  lt_text_free(parts[1]);
+
+  OK(lt_dataset_open(uri, NULL, 0, 0, NULL, &dataset, &err));
+  int64_t count = 0, total = 0;
+  OK(lt_dataset_count_rows(dataset, NULL, &count, &err));
+  CHECK(count == 3 * ROWS);
+  lt_version* versions = NULL;
+  OK(lt_dataset_versions(dataset, 10, &versions, &count, &total, &err));
+  REQUIRE(count == 1 && total == 1);
+  CHECK(versions[0].version == 1 && versions[0].rows == 3 * ROWS && versions[0].fragments == 3);
+  CHECK(versions[0].bytes > 0 && versions[0].time_ms > 0 && strcmp(versions[0].operation, "Overwrite") == 0);
+  lt_versions_free(versions, count);
+  lt_versions_free(NULL, 0);
+  FAILS(LT_INVALID_ARGUMENT, lt_dataset_versions(NULL, 10, &versions, &count, NULL, &err));
+  lt_dataset_close(dataset);
+  nothing_is_alive();
+}
+
 static void reading(const char* uri) {
   lt_dataset* dataset = NULL;
   OK(lt_dataset_open(uri, NULL, 0, 0, NULL, &dataset, &err));
@@ -574,9 +615,10 @@ static void unpacking(void) {
 int main(void) {
   char folder[] = "/tmp/lance_c_test_XXXXXX";
   REQUIRE(mkdtemp(folder) != NULL);
-  char uri[64], other[64], third[64], command[64];
+  char uri[64], other[64], third[64], fourth[64], command[64];
   snprintf(uri, sizeof uri, "%s/a.lance", folder);
   snprintf(other, sizeof other, "%s/b.lance", folder);
+  snprintf(fourth, sizeof fourth, "%s/d.lance", folder);
   snprintf(third, sizeof third, "%s/c.lance", folder);
 
   CHECK(lt_lance_version() != NULL && strlen(lt_lance_version()) > 0);
@@ -593,6 +635,7 @@ int main(void) {
   FAILS(LT_INVALID_ARGUMENT, lt_lance_set_threads(3, &err));
   OK(lt_lance_set_threads(2, &err));
   writing(uri, &made);
+  committing(fourth, &made);
   reading(uri);
   taking(uri);
   selecting(uri);

@@ -51,6 +51,19 @@ typedef struct lt_fragment {
   uint64_t deleted_rows;
 } lt_fragment;
 
+#define LT_OPERATION_SIZE 32
+
+typedef struct lt_version {
+  uint64_t version;
+  int64_t time_ms; /* when it was committed: milliseconds since 1970-01-01 UTC */
+  uint64_t rows;   /* without the deleted ones */
+  uint64_t fragments;
+  uint64_t files; /* of data */
+  uint64_t bytes; /* of those files, as far as their sizes are known (Lance's first format keeps none) */
+  char
+      operation[LT_OPERATION_SIZE]; /* what made it, by Lance's name: "Append", "Overwrite", ...; empty where unknown */
+} lt_version;
+
 /* Key-value pairs for the object store (for s3: region, access_key_id, ...), by Lance's own names; and one of ours:
  * allow_external_paths = true, without which a dataset whose content names files outside of its own folder (a shallow clone,
  * a blob kept elsewhere) is LT_UNSUPPORTED. */
@@ -76,6 +89,14 @@ lt_status lt_dataset_schema(const lt_dataset* dataset, struct ArrowSchema* schem
 /* Writes up to `capacity` fragments to `fragments` (may be NULL where capacity is 0), and how many there are to `count`. */
 lt_status lt_dataset_fragments(const lt_dataset* dataset, lt_fragment* fragments, int64_t capacity, int64_t* count,
                                lt_error* err);
+
+/* Lists the newest `limit` versions, ascending, to `versions`; owned: lt_versions_free; NULL where there are none. `total`
+ * (may be NULL) gets how many there are. Reads two small files for each that is listed. */
+lt_status lt_dataset_versions(const lt_dataset* dataset, int64_t limit, lt_version** versions, int64_t* version_count,
+                              int64_t* total, lt_error* err);
+
+/* Does nothing with NULL. */
+void lt_versions_free(lt_version* versions, int64_t version_count);
 
 /* Counts the rows that `filter`, an SQL expression, accepts; with NULL, all.
  * LT_INVALID_ARGUMENT: the filter does not parse, or names a column that is not there. */
@@ -324,6 +345,33 @@ lt_status lt_writer_finish(lt_writer* writer, uint64_t* version, lt_error* err);
 
 /* Ends the write without a commit and frees the writer. */
 void lt_writer_abort(lt_writer* writer);
+
+/* ---- Writing from many processes at once -------------------------------------------------------------------------- */
+
+/* As lt_writer_open, but its end commits nothing. Many processes, on any machines that reach `uri`, write at once; one of
+ * them, or another, gets all of their texts and commits once. With LT_WRITE_APPEND the fragments fit the dataset as it is
+ * now; else they are those of a new one, and a dataset that is there stays as it is. What is never committed leaves files
+ * that nothing reads, and that a clean-up by Lance removes. */
+lt_status lt_fragment_writer_open(const char* uri, const struct ArrowSchema* schema, const lt_write_options* options,
+                                  lt_writer** writer, lt_error* err);
+
+/* Writes what is queued, frees the writer (consumed, also on an error), and sets `fragments` to the text that says what was
+ * written: one line of UTF-8 without credentials, some 300 bytes for each fragment; owned: lt_text_free. */
+lt_status lt_fragment_writer_finish(lt_writer* writer, char** fragments, lt_error* err);
+
+/* Does nothing with NULL. */
+void lt_text_free(char* text);
+
+/* Makes one new version of the fragments that `parts`, texts of lt_fragment_writer_finish, tell of: their rows in the order
+ * of the parts, and in each in the order in which they were written. `schema` (borrowed) is the writers'; its metadata becomes
+ * a new dataset's. Of `options`, mode, options and data_storage_version (NULL: that of the fragments) are used. Nothing is
+ * committed on an error; `version` may be NULL. A concurrent append is rebased on.
+ * LT_CORRUPT_DATA: a part that is damaged, or no such text, or a file of another size. LT_INVALID_ARGUMENT: a part of another
+ * schema, twice, or committed before; a dataset that is there, with LT_WRITE_CREATE. LT_NOT_FOUND: no dataset to append to, or
+ * a file of a part. For each of a part's, err->detail is its index. LT_IO: also another process's commit that this one cannot
+ * follow on; it may be tried again. */
+lt_status lt_dataset_commit(const char* uri, const struct ArrowSchema* schema, const lt_write_options* options,
+                            const char* const* parts, int64_t part_count, uint64_t* version, lt_error* err);
 
 #ifdef __cplusplus
 }

@@ -39,6 +39,22 @@ pub struct LtFragment {
     pub deleted_rows: u64,
 }
 
+/// `LT_OPERATION_SIZE` of lance.h.
+pub const OPERATION_SIZE: usize = 32;
+
+/// `lt_version` of lance.h.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LtVersion {
+    pub version: u64,
+    pub time_ms: i64,
+    pub rows: u64,
+    pub fragments: u64,
+    pub files: u64,
+    pub bytes: u64,
+    pub operation: [u8; OPERATION_SIZE],
+}
+
 /// `lt_storage_option` of lance.h.
 #[repr(C)]
 pub struct LtStorageOption {

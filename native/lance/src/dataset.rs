@@ -60,11 +60,11 @@ type RowColumns = (Option<Vec<String>>, bool);
 const ROW_READERS: usize = 8;
 
 impl Shared {
-    pub fn new(dataset: Dataset, uri: &str) -> Self {
+    fn new(dataset: Dataset, uri: &str, external_paths: bool) -> Self {
         Self {
             dataset: Arc::new(dataset),
             uri: uri.to_string(),
-            external_paths: false,
+            external_paths,
             fragments: OnceCell::new(),
             row_readers: Mutex::default(),
         }
@@ -277,13 +277,9 @@ pub unsafe extern "C" fn lt_dataset_open(
             )
         };
         let dataset = out(dataset, "dataset")?;
-        let external_paths = allows_external_paths(&options)?;
-        let opened = block_on(open(uri, options, version, tag))?;
+        let shared = block_on(open_shared(uri, options, version, tag))?;
         let handle = Box::new(LtDataset {
-            shared: Arc::new(Shared {
-                external_paths,
-                ..Shared::new(opened, uri)
-            }),
+            shared: Arc::new(shared),
             _live: Counted::new(Kind::Dataset),
         });
         // SAFETY: checked above.
@@ -321,7 +317,17 @@ pub async fn open(
     options: HashMap<String, String>,
     version: u64,
     tag: Option<&str>,
-) -> Result<Dataset> {
+) -> Result<Arc<Dataset>> {
+    let shared = open_shared(uri, options, version, tag).await?;
+    Ok(shared.dataset)
+}
+
+async fn open_shared(
+    uri: &str,
+    options: HashMap<String, String>,
+    version: u64,
+    tag: Option<&str>,
+) -> Result<Shared> {
     let external_paths = allows_external_paths(&options)?;
     let dataset = open_any(uri, options, version, tag).await?;
     match dataset.manifest().base_paths.values().next() {
@@ -329,7 +335,7 @@ pub async fn open(
             &format!("the manifest of '{uri}'"),
             &base.path,
         )),
-        _ => Ok(dataset),
+        _ => Ok(Shared::new(dataset, uri, external_paths)),
     }
 }
 

@@ -8,7 +8,8 @@
 //!
 //! - [`error`]: status codes, messages, the guard; [`abi`]: the header's structs and the checks of pointers
 //! - [`live`]: counters of what is alive; [`memory`]: allocations that fail; [`runtime`]: the one tokio runtime
-//! - [`dataset`], [`select`], [`scan`], [`take`], [`blob`], [`column`], [`image`], [`write`]: the sections of the header
+//! - [`dataset`], [`versions`], [`select`], [`scan`], [`take`], [`blob`], [`column`], [`image`], [`write`], [`fragments`]: the
+//!   sections of the header
 //! - [`rows`]: rows from anywhere as one batch; [`page_cache`]: local files as those need them
 //! - [`export`]: how a record batch leaves for C, counted and without a copy; [`reexport`]: once more, by its columns
 
@@ -22,6 +23,7 @@ mod column;
 mod dataset;
 mod error;
 mod export;
+mod fragments;
 mod image;
 mod live;
 mod memory;
@@ -32,6 +34,7 @@ mod runtime;
 mod scan;
 mod select;
 mod take;
+mod versions;
 mod write;
 
 #[cfg(test)]

@@ -1028,15 +1028,8 @@ pub unsafe extern "C" fn lt_scan_next(
     batch: *mut FFI_ArrowArray,
     err: *mut LtError,
 ) -> i32 {
-    guard(err, || {
-        // SAFETY: lance.h: a scan or NULL. A shared reference, as lt_scan_cancel may run beside this.
-        let scan = unsafe { borrowed(scan.cast_const(), "scan") }?;
-        let batch = out(batch, "batch")?;
-        let next = scan.scan.next(None)?;
-        // SAFETY: checked above.
-        unsafe { batch.write(next.unwrap_or_else(FFI_ArrowArray::empty)) };
-        Ok(())
-    })
+    // SAFETY: as lance.h says.
+    guard(err, || unsafe { next(scan, None, batch) })
 }
 
 /// `lt_scan_poll` of lance.h.
@@ -1048,17 +1041,28 @@ pub unsafe extern "C" fn lt_scan_poll(
     err: *mut LtError,
 ) -> i32 {
     guard(err, || {
-        // SAFETY: lance.h: a scan or NULL. A shared reference, as lt_scan_cancel may run beside this.
-        let scan = unsafe { borrowed(scan.cast_const(), "scan") }?;
-        let batch = out(batch, "batch")?;
         let limit = u64::try_from(milliseconds).map_err(|_| {
             Failure::invalid(format!("milliseconds is {milliseconds}, but not negative"))
         })?;
-        let next = scan.scan.next(Some(Duration::from_millis(limit)))?;
-        // SAFETY: checked above.
-        unsafe { batch.write(next.unwrap_or_else(FFI_ArrowArray::empty)) };
-        Ok(())
+        // SAFETY: as lance.h says.
+        unsafe { next(scan, Some(Duration::from_millis(limit)), batch) }
     })
+}
+
+/// # Safety
+/// `scan` is NULL or a scan, `batch` NULL or the caller's.
+unsafe fn next(
+    scan: *mut LtScan,
+    limit: Option<Duration>,
+    batch: *mut FFI_ArrowArray,
+) -> Result<()> {
+    // SAFETY: as above. A shared reference, as lt_scan_cancel may run beside this.
+    let scan = unsafe { borrowed(scan.cast_const(), "scan") }?;
+    let batch = out(batch, "batch")?;
+    let next = scan.scan.next(limit)?;
+    // SAFETY: checked above.
+    unsafe { batch.write(next.unwrap_or_else(FFI_ArrowArray::empty)) };
+    Ok(())
 }
 
 /// `lt_scan_cancel` of lance.h.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Writing: batches come in through a bounded queue, and one task of the runtime hands them to Lance, which commits once.
+//! Writing: batches come in through a bounded queue, and one task of the runtime hands them to Lance, which commits once, or
+//! leaves that to a commit of many writers' fragments (fragments.rs).
 
 use std::collections::HashMap;
-use std::ffi::c_char;
+use std::ffi::{CString, c_char};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,6 +26,7 @@ use crate::abi::{
 use crate::error::{
     Code, Failure, Result, Stage, describe, from_arrow, from_lance, guard, guard_void,
 };
+use crate::fragments;
 use crate::live::{Counted, Kind};
 use crate::runtime::{Task, block_on, spawn};
 
@@ -34,6 +36,7 @@ const QUEUE_KIB: usize = 256 * 1024;
 
 /// `lt_writer` of lance.h.
 pub struct LtWriter {
+    end: End,
     writer: Writer,
     _live: Counted,
 }
@@ -42,8 +45,22 @@ struct Writer {
     schema: SchemaRef,
     queue: Option<mpsc::Sender<Item>>,
     room: Arc<Semaphore>,
-    task: Option<Task<u64>>,
+    task: Option<Task<Written>>,
     failure: Option<Failure>,
+}
+
+/// What a writer does with the fragments it has written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Commit,
+    Describe,
+}
+
+/// What came of a write.
+enum Written {
+    Version(u64),
+    /// The fragments as text, by [`fragments::describe`].
+    Fragments(String),
 }
 
 enum Item {
@@ -112,19 +129,19 @@ fn size(batch: &RecordBatch) -> usize {
 }
 
 /// `lt_write_options`, checked.
-struct Request {
-    uri: String,
-    mode: WriteMode,
-    create: bool,
+pub struct Request {
+    pub uri: String,
+    pub mode: WriteMode,
+    pub create: bool,
     options: HashMap<String, String>,
-    params: WriteParams,
+    pub params: WriteParams,
     progress: Progress,
 }
 
 impl Request {
     /// # Safety
     /// As lance.h says about both.
-    unsafe fn new(uri: *const c_char, options: *const LtWriteOptions) -> Result<Self> {
+    pub unsafe fn new(uri: *const c_char, options: *const LtWriteOptions) -> Result<Self> {
         // SAFETY: as above, here and below.
         let uri = unsafe { text(uri, "uri") }?;
         let options = unsafe { borrowed(options, "options") }?;
@@ -187,41 +204,44 @@ impl Request {
     }
 }
 
+impl Request {
+    /// What is at the URI, after a check that the mode suits it.
+    pub async fn find(&self) -> Result<Option<Arc<lance::Dataset>>> {
+        let found = match crate::dataset::open(&self.uri, self.options.clone(), 0, None).await {
+            Ok(dataset) => Some(dataset),
+            Err(failure) if failure.code == Code::NotFound => None,
+            Err(failure) => return Err(failure),
+        };
+        match (&found, self.mode) {
+            (Some(dataset), _) if self.create => Err(Failure::invalid(format!(
+                "there is a dataset at '{}' already (version {}): append to it, overwrite it, or write elsewhere",
+                self.uri,
+                dataset.version_id()
+            ))),
+            (None, WriteMode::Append) => Err(Failure::new(
+                Code::NotFound,
+                format!("there is no Lance dataset at '{}' to append to", self.uri),
+            )),
+            _ => Ok(found),
+        }
+    }
+
+    /// An error of Lance's while it writes.
+    pub fn failed(&self, error: &lance::Error) -> Failure {
+        from_lance(error, Stage::Write).while_doing(&format!("writing to '{}'", self.uri))
+    }
+}
+
 impl Writer {
     /// Checks what is at the URI, and starts the task that writes.
-    fn open(request: Request, schema: SchemaRef) -> Result<Self> {
-        let found = block_on(spawn({
-            let (uri, options) = (request.uri.clone(), request.options.clone());
-            async move {
-                match crate::dataset::open(&uri, options, 0, None).await {
-                    Ok(dataset) => Ok(Some(Arc::new(dataset))),
-                    Err(failure) if failure.code == Code::NotFound => Ok(None),
-                    Err(failure) => Err(failure),
-                }
-            }
+    fn open(request: Request, schema: SchemaRef, end: End) -> Result<Self> {
+        let (request, found) = block_on(spawn(async move {
+            let found = request.find().await?;
+            Ok((request, found))
         }))?;
-        match (&found, request.mode) {
-            (Some(dataset), _) if request.create => {
-                return Err(Failure::invalid(format!(
-                    "there is a dataset at '{}' already (version {}): append to it, overwrite it, or write elsewhere",
-                    request.uri,
-                    dataset.version_id()
-                )));
-            }
-            (None, WriteMode::Append) => {
-                return Err(Failure::new(
-                    Code::NotFound,
-                    format!(
-                        "there is no Lance dataset at '{}' to append to",
-                        request.uri
-                    ),
-                ));
-            }
-            _ => {}
-        }
         request.progress.start();
         let (sender, receiver) = mpsc::channel(QUEUE_BATCHES);
-        let task = spawn(run(request, found, schema.clone(), receiver));
+        let task = spawn(run(request, found, schema.clone(), receiver, end));
         Ok(Self {
             schema,
             queue: Some(sender),
@@ -254,7 +274,7 @@ impl Writer {
     }
 
     /// Waits for the task; the first failure is kept.
-    fn end(&mut self) -> Result<u64> {
+    fn end(&mut self) -> Result<Written> {
         self.queue = None;
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
@@ -289,13 +309,14 @@ impl Drop for Writer {
 
 const STOPPED: &str = "the write was aborted";
 
-/// Writes what comes in, and commits at its end.
+/// Writes what comes in, and ends as said.
 async fn run(
     request: Request,
     found: Option<Arc<lance::Dataset>>,
     schema: SchemaRef,
     queue: mpsc::Receiver<Item>,
-) -> Result<u64> {
+    end: End,
+) -> Result<Written> {
     let progress = request.progress;
     let batches = futures::stream::unfold(queue, move |mut queue| async move {
         let item = match queue.recv().await? {
@@ -309,22 +330,44 @@ async fn run(
     });
     let stream: SendableRecordBatchStream =
         Box::pin(RecordBatchStreamAdapter::new(schema, batches));
-    let destination = match found {
-        Some(dataset) => WriteDestination::Dataset(dataset),
+    let destination = match &found {
+        Some(dataset) => WriteDestination::Dataset(dataset.clone()),
         None => WriteDestination::Uri(&request.uri),
     };
     let files = Arc::new(AtomicU64::new(0));
     let seen = files.clone();
-    let written = InsertBuilder::new(destination)
+    let insert = InsertBuilder::new(destination)
         .with_params(&request.params)
-        .progress(move |stats| seen.store(u64::from(stats.files_written), Ordering::Relaxed))
-        .execute_stream(stream)
-        .await
-        .map_err(|e| {
-            from_lance(&e, Stage::Write).while_doing(&format!("writing to '{}'", request.uri))
-        })?;
+        .progress(move |stats| seen.store(u64::from(stats.files_written), Ordering::Relaxed));
+    let written = match end {
+        End::Commit => {
+            let dataset = insert.execute_stream(stream).await;
+            Written::Version(dataset.map_err(|e| request.failed(&e))?.version_id())
+        }
+        End::Describe => {
+            let transaction = insert.execute_uncommitted_stream(stream).await;
+            let transaction = transaction.map_err(|e| request.failed(&e))?;
+            Written::Fragments(fragments::describe(&transaction, found.as_deref())?)
+        }
+    };
     progress.finished(files.load(Ordering::Relaxed));
-    Ok(written.version_id())
+    Ok(written)
+}
+
+impl Written {
+    fn version(self) -> Result<u64> {
+        match self {
+            Self::Version(version) => Ok(version),
+            Self::Fragments(_) => Err(Failure::internal("a write has not committed")),
+        }
+    }
+
+    fn fragments(self) -> Result<String> {
+        match self {
+            Self::Fragments(text) => Ok(text),
+            Self::Version(_) => Err(Failure::internal("a writer of fragments has committed")),
+        }
+    }
 }
 
 /// `lt_dataset_write` of lance.h.
@@ -346,7 +389,7 @@ pub unsafe extern "C" fn lt_dataset_write(
         // SAFETY: lance.h: a string or NULL, options or NULL.
         let request = unsafe { Request::new(uri, options) }?;
         let schema = Arc::new(source.schema()?);
-        let mut writer = Writer::open(request, schema.clone())?;
+        let mut writer = Writer::open(request, schema.clone(), End::Commit)?;
         loop {
             // On this thread, as a stream may not like to be called from another.
             match source.next(&schema) {
@@ -358,7 +401,7 @@ pub unsafe extern "C" fn lt_dataset_write(
                 }
             }
         }
-        let written = writer.end()?;
+        let written = writer.end()?.version()?;
         if !version.is_null() {
             // SAFETY: lance.h: NULL or the caller's.
             unsafe { version.write(written) };
@@ -422,7 +465,7 @@ impl Source {
 ///
 /// # Safety
 /// `schema` is valid as the C data interface says, or released.
-unsafe fn import_schema(schema: &FFI_ArrowSchema) -> Result<Schema> {
+pub unsafe fn import_schema(schema: &FFI_ArrowSchema) -> Result<Schema> {
     // A released schema has no format, at which arrow-rs would panic.
     // SAFETY: `release` and `format` are the fields of a struct of the C data interface.
     let (format, release) = unsafe {
@@ -615,23 +658,52 @@ pub unsafe extern "C" fn lt_writer_open(
     writer: *mut *mut LtWriter,
     err: *mut LtError,
 ) -> i32 {
-    guard(err, || {
-        // SAFETY: lance.h: each NULL or valid.
-        let (request, schema) = unsafe {
-            (
-                Request::new(uri, options)?,
-                import_schema(borrowed(schema, "schema")?)?,
-            )
-        };
-        let writer = out(writer, "writer")?;
-        let handle = Box::new(LtWriter {
-            writer: Writer::open(request, Arc::new(schema))?,
-            _live: Counted::new(Kind::Writer),
-        });
-        // SAFETY: checked above.
-        unsafe { writer.write(Box::into_raw(handle)) };
-        Ok(())
+    // SAFETY: as lance.h says.
+    guard(err, || unsafe {
+        open(uri, schema, options, End::Commit, writer)
     })
+}
+
+/// `lt_fragment_writer_open` of lance.h.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lt_fragment_writer_open(
+    uri: *const c_char,
+    schema: *const FFI_ArrowSchema,
+    options: *const LtWriteOptions,
+    writer: *mut *mut LtWriter,
+    err: *mut LtError,
+) -> i32 {
+    // SAFETY: as lance.h says.
+    guard(err, || unsafe {
+        open(uri, schema, options, End::Describe, writer)
+    })
+}
+
+/// # Safety
+/// Each is NULL or valid, as lance.h says.
+unsafe fn open(
+    uri: *const c_char,
+    schema: *const FFI_ArrowSchema,
+    options: *const LtWriteOptions,
+    end: End,
+    writer: *mut *mut LtWriter,
+) -> Result<()> {
+    // SAFETY: as above.
+    let (request, schema) = unsafe {
+        (
+            Request::new(uri, options)?,
+            import_schema(borrowed(schema, "schema")?)?,
+        )
+    };
+    let writer = out(writer, "writer")?;
+    let handle = Box::new(LtWriter {
+        end,
+        writer: Writer::open(request, Arc::new(schema), end)?,
+        _live: Counted::new(Kind::Writer),
+    });
+    // SAFETY: checked above.
+    unsafe { writer.write(Box::into_raw(handle)) };
+    Ok(())
 }
 
 /// `lt_writer_write` of lance.h.
@@ -672,18 +744,62 @@ pub unsafe extern "C" fn lt_writer_finish(
     err: *mut LtError,
 ) -> i32 {
     guard(err, || {
-        if writer.is_null() {
-            return Err(Failure::invalid("writer is NULL"));
-        }
         // SAFETY: lance.h: consumed, also when the call fails.
-        let mut writer = unsafe { Box::from_raw(writer) };
-        let written = writer.writer.end()?;
+        let written = unsafe { finish(writer, End::Commit) }?.version()?;
         if !version.is_null() {
             // SAFETY: lance.h: NULL or the caller's.
             unsafe { version.write(written) };
         }
         Ok(())
     })
+}
+
+/// `lt_fragment_writer_finish` of lance.h.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lt_fragment_writer_finish(
+    writer: *mut LtWriter,
+    fragments: *mut *mut c_char,
+    err: *mut LtError,
+) -> i32 {
+    guard(err, || {
+        // SAFETY: lance.h: consumed, also when the call fails.
+        let written = unsafe { finish(writer, End::Describe) };
+        let fragments = out(fragments, "fragments")?;
+        let text = CString::new(written?.fragments()?)
+            .map_err(|_| Failure::internal("the fragments' text has a NUL in it"))?;
+        // SAFETY: checked above.
+        unsafe { fragments.write(text.into_raw()) };
+        Ok(())
+    })
+}
+
+/// `lt_text_free` of lance.h.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lt_text_free(text: *mut c_char) {
+    if !text.is_null() {
+        // SAFETY: lance.h: from a function of this library, and given up by the caller.
+        guard_void(|| drop(unsafe { CString::from_raw(text) }));
+    }
+}
+
+/// # Safety
+/// `writer` is NULL, or a writer that the caller gives up.
+unsafe fn finish(writer: *mut LtWriter, end: End) -> Result<Written> {
+    if writer.is_null() {
+        return Err(Failure::invalid("writer is NULL"));
+    }
+    // SAFETY: as above.
+    let mut writer = unsafe { Box::from_raw(writer) };
+    if writer.end != end {
+        // Dropped, it ends without a commit.
+        return Err(Failure::invalid(match writer.end {
+            End::Commit => "this writer commits, by lt_writer_finish; nothing is written",
+            End::Describe => {
+                "this writer writes fragments, which lt_fragment_writer_finish ends; nothing is written"
+            }
+        }));
+    }
+    writer.writer.end()
 }
 
 /// `lt_writer_abort` of lance.h.
@@ -700,7 +816,6 @@ mod tests {
     use super::*;
     use crate::testing::*;
     use arrow::array::{BinaryArray, Int64Array, RecordBatchIterator};
-    use std::ffi::CString;
 
     struct Target {
         dir: tempfile::TempDir,

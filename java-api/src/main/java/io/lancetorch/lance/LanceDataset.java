@@ -12,16 +12,19 @@ import io.lancetorch.bindings.lance.lance_h;
 import io.lancetorch.bindings.lance.lt_fragment;
 import io.lancetorch.bindings.lance.lt_row_range;
 import io.lancetorch.bindings.lance.lt_storage_option;
+import io.lancetorch.bindings.lance.lt_version;
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.NotFoundException;
 import io.lancetorch.error.StorageException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
+import java.time.Instant;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.LongStream;
 
 /**
  * One version of a Lance dataset, pinned: what others write later does not change what it shows. Any thread may use it, many
@@ -204,6 +207,43 @@ public final class LanceDataset implements AutoCloseable {
     /** The fragments in order. */
     public List<Fragment> fragments() {
         return fragments;
+    }
+
+    /**
+     * The newest versions that are there, at most {@code limit} of them, in the order of their numbers. Two small files are
+     * read for each.
+     */
+    public List<DatasetVersion> versions(int limit) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment error = arena.allocate(Status.ERROR_SIZE, 8);
+            MemorySegment out = arena.allocate(ADDRESS);
+            MemorySegment count = arena.allocate(JAVA_LONG);
+            Status.check(
+                    handle.call(dataset ->
+                            lance_h.lt_dataset_versions(dataset, limit, out, count, MemorySegment.NULL, error)),
+                    error,
+                    uri);
+            long length = count.get(JAVA_LONG, 0);
+            MemorySegment versions = out.get(ADDRESS, 0).reinterpret(length * lt_version.sizeof());
+            try {
+                return LongStream.range(0, length)
+                        .mapToObj(i -> version(lt_version.asSlice(versions, i)))
+                        .toList();
+            } finally {
+                lance_h.lt_versions_free(versions, length);
+            }
+        }
+    }
+
+    private static DatasetVersion version(MemorySegment version) {
+        return new DatasetVersion(
+                lt_version.version(version),
+                Instant.ofEpochMilli(lt_version.time_ms(version)),
+                lt_version.rows(version),
+                lt_version.fragments(version),
+                lt_version.files(version),
+                lt_version.bytes(version),
+                lt_version.operation(version).getString(0));
     }
 
     /** The rows that are not deleted. */

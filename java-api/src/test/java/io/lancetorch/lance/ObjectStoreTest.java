@@ -129,6 +129,37 @@ class ObjectStoreTest {
         }
     }
 
+    @Test
+    void fragmentsAreWrittenApartAndCommittedOnce() {
+        String uri = "s3://" + S3Server.BUCKET + "/apart.lance";
+        Map<String, String> options = S3Server.options(server.address());
+        LanceWriter.Builder to =
+                LanceWriter.to(uri, SCHEMA).storageOptions(options).maxRowsPerFile(1000);
+        List<String> parts = new ArrayList<>();
+        try (var first = to.openFragments();
+                var second = to.openFragments()) {
+            for (long i = 0; i < 3000; i++) {
+                (i < 1500 ? first : second).append(i, new float[512]);
+            }
+            parts.add(first.finish());
+            parts.add(second.finish());
+        }
+        assertThat(parts.toString()).doesNotContain(S3Server.SECRET_KEY).doesNotContain(S3Server.ACCESS_KEY);
+        assertThat(to.commit(parts)).isEqualTo(1);
+        assertThatThrownBy(() -> to.commit(parts)).isInstanceOf(InvalidArgumentException.class);
+        try (var dataset = LanceDataset.open(uri, options)) {
+            assertThat(dataset.fragments()).extracting(Fragment::rows).containsExactly(1000L, 500L, 1000L, 500L);
+            assertThat(ids(dataset, dataset.scan().columns("id"))).isEqualTo(range(0, 3000));
+            assertThat(dataset.versions(5)).extracting(DatasetVersion::rows).containsExactly(3000L);
+        }
+        String elsewhere = uri.replace("apart", "elsewhere");
+        assertThatThrownBy(() -> LanceWriter.to(elsewhere, SCHEMA)
+                        .storageOptions(options)
+                        .commit(parts))
+                .isInstanceOf(NotFoundException.class)
+                .hasMessageContainingAll(elsewhere, "part 0");
+    }
+
     // ---- a store that refuses ----
 
     @Test

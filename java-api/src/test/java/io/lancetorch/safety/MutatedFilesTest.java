@@ -1,10 +1,13 @@
 package io.lancetorch.safety;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowable;
 
 import io.lancetorch.error.CorruptDataException;
+import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.LanceTorchException;
+import io.lancetorch.error.NotFoundException;
 import io.lancetorch.error.UnsupportedException;
 import io.lancetorch.lance.Column;
 import io.lancetorch.lance.Field;
@@ -47,7 +50,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Files of which some bytes are others: 10,000 images, 500 Lance datasets and 500 .pt files, or {@code -Dlancetorch.fuzz=N} times
+ * Files of which some bytes are others: 10,000 images, 500 Lance datasets, 500 texts of fragments and 500 .pt files, or {@code -Dlancetorch.fuzz=N} times
  * as many, by {@code -Dlancetorch.fuzz.seed}. Each is read as what it says now, or refused by a typed exception; nothing else.
  * {@code ./lancetorch test} runs them under ASan and UBSan too.
  */
@@ -146,6 +149,55 @@ class MutatedFilesTest {
         }
         writer.dispose();
         return bytes.toByteArray();
+    }
+
+    /** What a writer of fragments says, with the checksum of what is in it now, so that all of it is looked at. */
+    private static String withChecksum(String text) {
+        int json = text.indexOf('{');
+        if (json < 0) {
+            return text;
+        }
+        var checksum = new CRC32();
+        checksum.update(text.substring(json).getBytes(UTF_8));
+        return String.format("lancetorch-fragments-1 %08x %s", checksum.getValue(), text.substring(json));
+    }
+
+    @Test
+    void textsOfFragmentsAreCommittedOrRefused() {
+        String uri = folder.resolve("fragments.lance").toString();
+        LanceWriter.Builder to = LanceWriter.to(uri, Schema.of(Field.int64("id"), Field.utf8("text")))
+                .mode(LanceWriter.Mode.OVERWRITE)
+                .maxRowsPerFile(10);
+        String whole;
+        try (var writer = to.openFragments()) {
+            for (long i = 0; i < 25; i++) {
+                writer.append(i, "row " + i);
+            }
+            whole = writer.finish();
+        }
+        to.commit(List.of(whole));
+        for (int i = 0; i < 500 * TIMES; i++) {
+            String text = new String(mutated(whole.getBytes(UTF_8)), UTF_8);
+            String other = random.nextInt(4) > 0 ? withChecksum(text) : text;
+            note(
+                    catchThrowable(() -> {
+                        to.commit(List.of(other));
+                        try (var dataset = LanceDataset.open(uri);
+                                var scan = dataset.scan().open()) {
+                            for (RecordBatch batch; (batch = scan.next()) != null; ) {
+                                batch.close();
+                            }
+                        }
+                    }),
+                    CorruptDataException.class,
+                    InvalidArgumentException.class,
+                    NotFoundException.class);
+        }
+        to.commit(List.of(whole));
+        try (var dataset = LanceDataset.open(uri)) {
+            assertThat(dataset.countRows()).isEqualTo(25);
+        }
+        tell("texts of fragments", 300);
     }
 
     @Test

@@ -20,6 +20,14 @@ public final class ChildJvm {
      */
     public static List<String> run(String limit, Class<?> main, Object... arguments)
             throws IOException, InterruptedException {
+        Process process = start(limit, main, arguments);
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertThat(process.waitFor()).as(output).isZero();
+        return output.lines().toList();
+    }
+
+    /** As {@link #run}, but goes on while the child runs; both of its outputs are one. */
+    public static Process start(String limit, Class<?> main, Object... arguments) throws IOException {
         assumeTrue(Files.isExecutable(Path.of("/bin/bash")), "skipped: no /bin/bash, which sets the limit");
         List<String> command = new ArrayList<>(List.of(
                 "/bin/bash",
@@ -45,9 +53,6 @@ public final class ChildJvm {
         var builder = new ProcessBuilder(command).redirectErrorStream(true);
         builder.environment().put("MALLOC_ARENA_MAX", "2");
         builder.environment().put("OMP_NUM_THREADS", "1");
-        Process process = builder.start();
-        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        assertThat(process.waitFor()).as(output).isZero();
-        return output.lines().toList();
+        return builder.start();
     }
 }

@@ -185,6 +185,15 @@ public class lance_h extends lance_h$shared {
     public static int LT_LANCE_BLOB() {
         return LT_LANCE_BLOB;
     }
+    private static final int LT_OPERATION_SIZE = (int)32L;
+    /**
+     * {@snippet lang=c :
+     * #define LT_OPERATION_SIZE 32
+     * }
+     */
+    public static int LT_OPERATION_SIZE() {
+        return LT_OPERATION_SIZE;
+    }
     private static final int LT_ACCESS_AUTO = (int)0L;
     /**
      * {@snippet lang=c :
@@ -834,6 +843,131 @@ public class lance_h extends lance_h$shared {
                 traceDowncall("lt_dataset_fragments", dataset, fragments, capacity, count, err);
             }
             return (int)mh$.invokeExact(dataset, fragments, capacity, count, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_dataset_versions {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            lance_h.C_INT,
+            lance_h.C_POINTER,
+            lance_h.C_LONG,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_dataset_versions");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_dataset_versions(const lt_dataset *dataset, int64_t limit, lt_version **versions, int64_t *version_count, int64_t *total, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_dataset_versions$descriptor() {
+        return lt_dataset_versions.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_dataset_versions(const lt_dataset *dataset, int64_t limit, lt_version **versions, int64_t *version_count, int64_t *total, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_dataset_versions$handle() {
+        return lt_dataset_versions.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_dataset_versions(const lt_dataset *dataset, int64_t limit, lt_version **versions, int64_t *version_count, int64_t *total, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_dataset_versions$address() {
+        return lt_dataset_versions.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_dataset_versions(const lt_dataset *dataset, int64_t limit, lt_version **versions, int64_t *version_count, int64_t *total, lt_error *err)
+     * }
+     */
+    public static int lt_dataset_versions(MemorySegment dataset, long limit, MemorySegment versions, MemorySegment version_count, MemorySegment total, MemorySegment err) {
+        var mh$ = lt_dataset_versions.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_dataset_versions", dataset, limit, versions, version_count, total, err);
+            }
+            return (int)mh$.invokeExact(dataset, limit, versions, version_count, total, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_versions_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            lance_h.C_POINTER,
+            lance_h.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_versions_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void lt_versions_free(lt_version *versions, int64_t version_count)
+     * }
+     */
+    public static FunctionDescriptor lt_versions_free$descriptor() {
+        return lt_versions_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void lt_versions_free(lt_version *versions, int64_t version_count)
+     * }
+     */
+    public static MethodHandle lt_versions_free$handle() {
+        return lt_versions_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void lt_versions_free(lt_version *versions, int64_t version_count)
+     * }
+     */
+    public static MemorySegment lt_versions_free$address() {
+        return lt_versions_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void lt_versions_free(lt_version *versions, int64_t version_count)
+     * }
+     */
+    public static void lt_versions_free(MemorySegment versions, long version_count) {
+        var mh$ = lt_versions_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_versions_free", versions, version_count);
+            }
+            mh$.invokeExact(versions, version_count);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -2652,6 +2786,257 @@ public class lance_h extends lance_h$shared {
                 traceDowncall("lt_writer_abort", writer);
             }
             mh$.invokeExact(writer);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_fragment_writer_open {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            lance_h.C_INT,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_fragment_writer_open");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_fragment_writer_open(const char *uri, const struct ArrowSchema *schema, const lt_write_options *options, lt_writer **writer, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_fragment_writer_open$descriptor() {
+        return lt_fragment_writer_open.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_fragment_writer_open(const char *uri, const struct ArrowSchema *schema, const lt_write_options *options, lt_writer **writer, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_fragment_writer_open$handle() {
+        return lt_fragment_writer_open.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_fragment_writer_open(const char *uri, const struct ArrowSchema *schema, const lt_write_options *options, lt_writer **writer, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_fragment_writer_open$address() {
+        return lt_fragment_writer_open.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_fragment_writer_open(const char *uri, const struct ArrowSchema *schema, const lt_write_options *options, lt_writer **writer, lt_error *err)
+     * }
+     */
+    public static int lt_fragment_writer_open(MemorySegment uri, MemorySegment schema, MemorySegment options, MemorySegment writer, MemorySegment err) {
+        var mh$ = lt_fragment_writer_open.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_fragment_writer_open", uri, schema, options, writer, err);
+            }
+            return (int)mh$.invokeExact(uri, schema, options, writer, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_fragment_writer_finish {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            lance_h.C_INT,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_fragment_writer_finish");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_fragment_writer_finish(lt_writer *writer, char **fragments, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_fragment_writer_finish$descriptor() {
+        return lt_fragment_writer_finish.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_fragment_writer_finish(lt_writer *writer, char **fragments, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_fragment_writer_finish$handle() {
+        return lt_fragment_writer_finish.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_fragment_writer_finish(lt_writer *writer, char **fragments, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_fragment_writer_finish$address() {
+        return lt_fragment_writer_finish.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_fragment_writer_finish(lt_writer *writer, char **fragments, lt_error *err)
+     * }
+     */
+    public static int lt_fragment_writer_finish(MemorySegment writer, MemorySegment fragments, MemorySegment err) {
+        var mh$ = lt_fragment_writer_finish.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_fragment_writer_finish", writer, fragments, err);
+            }
+            return (int)mh$.invokeExact(writer, fragments, err);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_text_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            lance_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_text_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void lt_text_free(char *text)
+     * }
+     */
+    public static FunctionDescriptor lt_text_free$descriptor() {
+        return lt_text_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void lt_text_free(char *text)
+     * }
+     */
+    public static MethodHandle lt_text_free$handle() {
+        return lt_text_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void lt_text_free(char *text)
+     * }
+     */
+    public static MemorySegment lt_text_free$address() {
+        return lt_text_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void lt_text_free(char *text)
+     * }
+     */
+    public static void lt_text_free(MemorySegment text) {
+        var mh$ = lt_text_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_text_free", text);
+            }
+            mh$.invokeExact(text);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lt_dataset_commit {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            lance_h.C_INT,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER,
+            lance_h.C_LONG,
+            lance_h.C_POINTER,
+            lance_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lt_dataset_commit");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lt_status lt_dataset_commit(const char *uri, const struct ArrowSchema *schema, const lt_write_options *options, const char *const *parts, int64_t part_count, uint64_t *version, lt_error *err)
+     * }
+     */
+    public static FunctionDescriptor lt_dataset_commit$descriptor() {
+        return lt_dataset_commit.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lt_status lt_dataset_commit(const char *uri, const struct ArrowSchema *schema, const lt_write_options *options, const char *const *parts, int64_t part_count, uint64_t *version, lt_error *err)
+     * }
+     */
+    public static MethodHandle lt_dataset_commit$handle() {
+        return lt_dataset_commit.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lt_status lt_dataset_commit(const char *uri, const struct ArrowSchema *schema, const lt_write_options *options, const char *const *parts, int64_t part_count, uint64_t *version, lt_error *err)
+     * }
+     */
+    public static MemorySegment lt_dataset_commit$address() {
+        return lt_dataset_commit.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lt_status lt_dataset_commit(const char *uri, const struct ArrowSchema *schema, const lt_write_options *options, const char *const *parts, int64_t part_count, uint64_t *version, lt_error *err)
+     * }
+     */
+    public static int lt_dataset_commit(MemorySegment uri, MemorySegment schema, MemorySegment options, MemorySegment parts, long part_count, MemorySegment version, MemorySegment err) {
+        var mh$ = lt_dataset_commit.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lt_dataset_commit", uri, schema, options, parts, part_count, version, err);
+            }
+            return (int)mh$.invokeExact(uri, schema, options, parts, part_count, version, err);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
