@@ -3,9 +3,9 @@ package io.lancetorch.examples;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -16,10 +16,6 @@ import picocli.CommandLine.Parameters;
         description = "Writes images to a Lance dataset with the columns image (binary) and label (int64); the class"
                 + " names are in the schema's metadata, under \"classes\", as a JSON list.")
 final class CreateDatasetCommand implements Runnable {
-    static final String STORAGE_OPTION =
-            "For a dataset in an object store: an option such as region or endpoint; may come again. What is secret is"
-                    + " better set in the environment, as AWS_SECRET_ACCESS_KEY and such.";
-
     @CommandLine.Spec
     private CommandLine.Model.CommandSpec spec;
 
@@ -31,8 +27,8 @@ final class CreateDatasetCommand implements Runnable {
                     + " built-in set of drawings. OUT: the dataset to write, a path or a URI.")
     private List<String> paths;
 
-    @Option(names = "--storage-option", paramLabel = "KEY=VALUE", description = STORAGE_OPTION)
-    private Map<String, String> storageOptions = Map.of();
+    @Mixin
+    private final StorageOptions storage = new StorageOptions();
 
     @Option(
             names = "--fragment-size",
@@ -75,7 +71,7 @@ final class CreateDatasetCommand implements Runnable {
         }
         try {
             ImageSource source = source();
-            DatasetCreation.write(source, paths.getLast(), storageOptions, fragmentSize, overwrite);
+            DatasetCreation.write(source, paths.getLast(), storage.options, fragmentSize, overwrite);
         } catch (IOException e) {
             throw new UserException(e.toString());
         }

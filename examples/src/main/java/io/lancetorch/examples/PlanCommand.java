@@ -4,7 +4,6 @@ import com.sun.management.ThreadMXBean;
 import io.lancetorch.data.Plan;
 import io.lancetorch.data.PlanRequest;
 import io.lancetorch.data.Sampler;
-import io.lancetorch.data.Uneven;
 import io.lancetorch.lance.Fragment;
 import io.lancetorch.lance.LanceDataset;
 import java.lang.management.ManagementFactory;
@@ -12,10 +11,10 @@ import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.stream.LongStream;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -49,8 +48,8 @@ final class PlanCommand implements Runnable {
             description = "Plan for its fragments, instead of made-up ones.")
     private String dataset;
 
-    @Option(names = "--storage-option", paramLabel = "KEY=VALUE", description = CreateDatasetCommand.STORAGE_OPTION)
-    private Map<String, String> storageOptions = Map.of();
+    @Mixin
+    private final StorageOptions storage = new StorageOptions();
 
     @Option(
             names = "--rows",
@@ -82,20 +81,8 @@ final class PlanCommand implements Runnable {
             description = "Rows of a step on each rank (default: ${DEFAULT-VALUE}).")
     private int batchSize;
 
-    @Option(
-            names = "--sampler",
-            defaultValue = "random",
-            converter = SamplerName.Converter.class,
-            description = "How rows are dealt to the ranks: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
-    private SamplerName sampler;
-
-    @Option(
-            names = "--uneven",
-            paramLabel = "POLICY",
-            defaultValue = "pad",
-            description =
-                    "Where the rows cannot be dealt evenly: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
-    private Uneven uneven;
+    @Mixin
+    private final DealingOptions dealing = new DealingOptions(SamplerName.RANDOM);
 
     @Option(names = "--seed", defaultValue = "0", description = "Of the order (default: ${DEFAULT-VALUE}).")
     private long seed;
@@ -121,8 +108,8 @@ final class PlanCommand implements Runnable {
                 all.size(),
                 ranks,
                 batchSize,
-                sampler,
-                uneven.toString().toLowerCase(Locale.ROOT));
+                dealing.name,
+                dealing.uneven.toString().toLowerCase(Locale.ROOT));
         System.out.printf(
                 "%8s %12s %14s %10s %14s %12s %12s%n",
                 "rank", "steps", "rows", "repeats", "reads", "allocated", "planned in");
@@ -153,7 +140,7 @@ final class PlanCommand implements Runnable {
 
     private List<Fragment> fragments() {
         if (dataset != null) {
-            try (LanceDataset opened = LanceDataset.open(dataset, storageOptions)) {
+            try (LanceDataset opened = LanceDataset.open(dataset, storage.options)) {
                 return opened.fragments();
             }
         }
@@ -174,7 +161,7 @@ final class PlanCommand implements Runnable {
 
     private Share plan(List<Fragment> all, int rank) {
         var threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
-        Sampler chosen = sampler.sampler(uneven);
+        Sampler chosen = dealing.sampler();
         var request = new PlanRequest(all, ranks, rank, seed, 0, batchSize, false);
         long before = threads.getCurrentThreadAllocatedBytes();
         long start = System.nanoTime();

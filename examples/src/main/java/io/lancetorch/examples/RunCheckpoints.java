@@ -51,8 +51,8 @@ final class RunCheckpoints implements AutoCloseable {
     /** The dataset as the run began with it, or its latest version. The caller closes it. */
     LanceDataset openDataset() {
         return position == null
-                ? LanceDataset.open(options.dataset, options.storageOptions)
-                : LanceDataset.openVersion(options.dataset, options.storageOptions, position.datasetVersion());
+                ? LanceDataset.open(options.dataset, options.storage.options)
+                : LanceDataset.openVersion(options.dataset, options.storage.options, position.datasetVersion());
     }
 
     /**
@@ -76,7 +76,7 @@ final class RunCheckpoints implements AutoCloseable {
         }
         Checkpoint checkpoint = latest.checkpoint();
         requireSame(MODEL, options.model);
-        requireSame(SAMPLER, options.sampler.toString());
+        requireSame(SAMPLER, options.dealing.name.toString());
         checkpoint.restoreModel(model.stateDict());
         checkpoint.restoreOptimizer(optimizer);
         checkpoint.restoreRandomState();
@@ -139,7 +139,8 @@ final class RunCheckpoints implements AutoCloseable {
                 .optimizer(optimizer)
                 .randomState()
                 .loader(now.toMap())
-                .metadata(Map.of(MODEL, options.model, SAMPLER, options.sampler.toString(), "dataset", options.dataset))
+                .metadata(Map.of(
+                        MODEL, options.model, SAMPLER, options.dealing.name.toString(), "dataset", options.dataset))
                 .build()) {
             directory.save(checkpoint).ifPresent(file -> tracking.saved("checkpoint", file));
         }

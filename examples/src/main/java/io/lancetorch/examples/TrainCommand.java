@@ -2,7 +2,6 @@ package io.lancetorch.examples;
 
 import io.lancetorch.checkpoint.CheckpointDirectory;
 import io.lancetorch.data.BadRows;
-import io.lancetorch.data.Uneven;
 import io.lancetorch.distributed.RankEnvironment;
 import io.lancetorch.tracking.MlflowTracker;
 import io.lancetorch.tracking.RunStatus;
@@ -18,6 +17,7 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -40,11 +40,8 @@ final class TrainCommand implements Callable<Integer> {
                             + " where missing.")
     String dataset;
 
-    @Option(
-            names = "--storage-option",
-            paramLabel = "KEY=VALUE",
-            description = CreateDatasetCommand.STORAGE_OPTION + " It counts for --val and --cache too.")
-    Map<String, String> storageOptions = Map.of();
+    @Mixin
+    final StorageOptions storage = new StorageOptions();
 
     @Option(
             names = "--nproc-per-node",
@@ -78,21 +75,8 @@ final class TrainCommand implements Callable<Integer> {
     @Option(names = "--weight-decay", defaultValue = "0.0001", description = "(default: ${DEFAULT-VALUE})")
     double weightDecay;
 
-    @Option(
-            names = "--sampler",
-            defaultValue = "sharded_batch",
-            converter = SamplerName.Converter.class,
-            description = "How rows are dealt to the ranks: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
-    SamplerName sampler;
-
-    @Option(
-            names = "--uneven",
-            paramLabel = "POLICY",
-            defaultValue = "pad",
-            description = "Where the rows cannot be dealt to the ranks evenly: ${COMPLETION-CANDIDATES} (default:"
-                    + " ${DEFAULT-VALUE}). PAD trains on some images twice, DROP leaves some out, and with JOIN each counts"
-                    + " once: a rank with fewer images than the others, or none left, weighs less in the average.")
-    Uneven uneven;
+    @Mixin
+    final DealingOptions dealing = new DealingOptions(SamplerName.SHARDED_BATCH);
 
     @Option(
             names = "--image-size",

@@ -78,8 +78,7 @@ final class Trainer implements AutoCloseable {
             checkpoints = own(new RunCheckpoints(options, group));
             LanceDataset dataset = own(checkpoints.openDataset());
             var split = RowSplit.of(dataset, options.validationFraction);
-            DataLoader.Builder builder = loader(
-                            dataset, trainingTransform(), options.sampler.sampler(options.uneven), options.seed)
+            DataLoader.Builder builder = loader(dataset, trainingTransform(), options.dealing.sampler(), options.seed)
                     .rows(RowSelection.of(split.training()));
             training = own((options.logRows == null ? builder : builder.withRowId()).open());
             validation = validationLoader(dataset, split);
@@ -153,8 +152,8 @@ final class Trainer implements AutoCloseable {
                 "lancetorch", Main.VERSION,
                 "--seed", Long.toString(options.seed),
                 "--batch-size", Integer.toString(options.batchSize),
-                "--sampler", options.sampler.toString(),
-                "--uneven", options.uneven.toString(),
+                "--sampler", options.dealing.name.toString(),
+                "--uneven", options.dealing.uneven.toString(),
                 "--bad-rows", options.badRows.toString(),
                 "--val-fraction", options.validationFraction.toString(),
                 "--epochs", Integer.toString(options.epochs),
@@ -176,7 +175,7 @@ final class Trainer implements AutoCloseable {
      * whose place are zeros, teaches nothing.
      */
     private boolean countsValidRowsAlone() {
-        return options.uneven == Uneven.JOIN || options.badRows == BadRows.SUBSTITUTE;
+        return options.dealing.uneven == Uneven.JOIN || options.badRows == BadRows.SUBSTITUTE;
     }
 
     /** Tells the other ranks why this one fails. */
@@ -236,7 +235,7 @@ final class Trainer implements AutoCloseable {
     private DataLoader validationLoader(LanceDataset dataset, RowSplit split) {
         Sampler dealt = new ShardedBatchSampler(false, Uneven.PAD);
         if (options.validation != null) {
-            LanceDataset other = own(LanceDataset.open(options.validation, options.storageOptions));
+            LanceDataset other = own(LanceDataset.open(options.validation, options.storage.options));
             return own(loader(other, validationTransform(), dealt, 0).open());
         }
         return split.validation().isEmpty()
