@@ -19,6 +19,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -310,6 +311,18 @@ class RecipesTest {
                 return UnevenShards.train(group, uneven, weight);
             }
         };
+    }
+
+    @Test
+    void ranksThatShareAModelReadTheSameRows() {
+        List<List<Long>> rows = new ArrayList<>();
+        for (int rank = 0; rank < 4; rank++) {
+            try (DataLoader loader = SharedModel.open(dataset, rank, 4, 2)) {
+                rows.add(LongStream.of(labels(loader)).boxed().toList());
+            }
+        }
+        assertThat(rows.get(0)).hasSize(IMAGES / 2).isEqualTo(rows.get(1)).isNotEqualTo(rows.get(2));
+        assertThat(rows.get(2)).isEqualTo(rows.get(3));
     }
 
     @Test

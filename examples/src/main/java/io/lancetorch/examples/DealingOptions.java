@@ -8,6 +8,7 @@ import picocli.CommandLine.Option;
 final class DealingOptions {
     @Option(
             names = "--sampler",
+            paramLabel = "NAME",
             converter = SamplerName.Converter.class,
             description = "How rows are dealt to the ranks: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
     SamplerName name;

@@ -80,7 +80,11 @@ public final class Bench implements Callable<Integer> {
 
     /** Returns the exit status; what goes wrong is said to {@code messages}. */
     static int run(PrintStream messages, String... arguments) {
-        var commandLine = new CommandLine(new Bench());
+        var bench = new Bench();
+        var commandLine = new CommandLine(bench);
+        if (System.getenv("LANCETORCH_PARSE_ONLY") != null) {
+            commandLine.setExecutionStrategy(bench::parseOnly);
+        }
         commandLine.setErr(new PrintWriter(messages, true));
         commandLine.setExecutionExceptionHandler((e, command, _) -> {
             if (e instanceof LanceTorchException || e instanceof IOException) {
@@ -90,6 +94,14 @@ public final class Bench implements Callable<Integer> {
             throw e;
         });
         return commandLine.execute(arguments);
+    }
+
+    /** For who asks whether a use is right, as of the other commands. */
+    private int parseOnly(CommandLine.ParseResult result) {
+        if (!CommandLine.printHelpIfRequested(result)) {
+            cases();
+        }
+        return 0;
     }
 
     @Override
