@@ -45,7 +45,7 @@ class CompletionTest {
 
     @ParameterizedTest
     @CsvSource({
-        "tra, train",
+        "trai, train",
         "tes, test",
         "bui, build",
         "cre, create-dataset",

@@ -19,6 +19,7 @@ class MessagesTest {
             "java-api/src/main",
             "examples/src/main",
             "interop/src/main",
+            "tracking/src/main",
             "native/torch",
             "native/lance/src");
 

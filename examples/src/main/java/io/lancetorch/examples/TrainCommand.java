@@ -325,8 +325,8 @@ final class TrainCommand implements Callable<Integer> {
         parameters.put("learning_rate", BigDecimal.valueOf(learningRate).toPlainString());
         parameters.put("momentum", BigDecimal.valueOf(momentum).toPlainString());
         parameters.put("weight_decay", BigDecimal.valueOf(weightDecay).toPlainString());
-        parameters.put("sampler", sampler.toString());
-        parameters.put("uneven", uneven.toString().toLowerCase(Locale.ROOT));
+        parameters.put("sampler", dealing.name.toString());
+        parameters.put("uneven", dealing.uneven.toString().toLowerCase(Locale.ROOT));
         parameters.put("image_size", Integer.toString(imageSize));
         parameters.put("augment", Boolean.toString(augment));
         parameters.put("cache", Boolean.toString(cache));
