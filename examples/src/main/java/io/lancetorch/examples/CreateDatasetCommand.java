@@ -1,8 +1,10 @@
 package io.lancetorch.examples;
 
+import io.lancetorch.distributed.RankEnvironment;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -15,7 +17,7 @@ import picocli.CommandLine.Parameters;
         mixinStandardHelpOptions = true,
         description = "Writes images to a Lance dataset with the columns image (binary) and label (int64); the class"
                 + " names are in the schema's metadata, under \"classes\", as a JSON list.")
-final class CreateDatasetCommand implements Runnable {
+final class CreateDatasetCommand implements Callable<Integer> {
     @CommandLine.Spec
     private CommandLine.Model.CommandSpec spec;
 
@@ -63,15 +65,32 @@ final class CreateDatasetCommand implements Runnable {
             description = "How many of the built-in drawings (default: ${DEFAULT-VALUE}).")
     private int images;
 
+    @Option(
+            names = "--processes",
+            paramLabel = "N",
+            defaultValue = "1",
+            description =
+                    "Processes of this machine that write at once, each its part of the images, with one commit at the end"
+                            + " (default: ${DEFAULT-VALUE}). Under launch or torchrun, each rank is such a process, on any machine.")
+    private int processes;
+
     @Override
-    public void run() {
-        if (fragmentSize < 1 || images < 1) {
+    public Integer call() throws InterruptedException {
+        if (fragmentSize < 1 || images < 1 || processes < 1) {
             throw new CommandLine.ParameterException(
-                    spec.commandLine(), "--fragment-size and --images must be 1 or more");
+                    spec.commandLine(), "--fragment-size, --images and --processes must be 1 or more");
         }
         try {
-            ImageSource source = source();
-            DatasetCreation.write(source, paths.getLast(), storage.options, fragmentSize, overwrite);
+            if (processes > 1 && !RankEnvironment.isSet()) {
+                return new LocalLauncher(0).run(processes, OwnCommand.of(spec));
+            }
+            var creation = new DatasetCreation(source(), paths.getLast(), storage.options, fragmentSize, overwrite);
+            if (RankEnvironment.isSet()) {
+                creation.writeShare(RankEnvironment.read());
+            } else {
+                creation.write();
+            }
+            return 0;
         } catch (IOException e) {
             throw new UserException(e.toString());
         }

@@ -34,7 +34,7 @@ final class DefaultDataset {
     static String require() throws IOException {
         if (!exists()) {
             Files.createDirectories(path().getParent());
-            DatasetCreation.write(new ShapesSource(IMAGES, 0), path().toString(), Map.of(), FRAGMENT_SIZE, true);
+            new DatasetCreation(new ShapesSource(IMAGES, 0), path().toString(), Map.of(), FRAGMENT_SIZE, true).write();
         }
         return path().toString();
     }

@@ -9,7 +9,6 @@ import java.io.IOException;
 import java.math.BigDecimal;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -343,16 +342,7 @@ final class TrainCommand implements Callable<Integer> {
 
     /** This JVM's own command line, with the dataset named. */
     private List<String> command() {
-        List<String> command = new ArrayList<>();
-        ProcessHandle.Info self = ProcessHandle.current().info();
-        command.add(self.command().orElse(System.getProperty("java.home") + "/bin/java"));
-        command.addAll(java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments());
-        command.add("-classpath");
-        command.add(System.getProperty("java.class.path"));
-        command.add(Main.class.getName());
-        List<String> arguments = spec.commandLine().getParseResult().originalArgs();
-        CommandLine root = spec.commandLine().getParent();
-        command.addAll(root == null ? arguments : root.getParseResult().originalArgs());
+        List<String> command = OwnCommand.of(spec);
         if (compute.synthetic == null && spec.commandLine().getParseResult().matchedPositional(0) == null) {
             command.add("--val-fraction=" + validationFraction);
             command.add("--");

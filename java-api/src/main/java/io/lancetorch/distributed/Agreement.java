@@ -1,10 +1,6 @@
 package io.lancetorch.distributed;
 
 import io.lancetorch.error.InvalidArgumentException;
-import io.lancetorch.tensor.DType;
-import io.lancetorch.tensor.Ops;
-import io.lancetorch.tensor.Tensor;
-import io.lancetorch.tensor.TensorScope;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
@@ -33,7 +29,8 @@ public final class Agreement {
      * @throws InvalidArgumentException on every rank, naming each rank that differs, the name, and both values
      */
     public static void check(ProcessGroup group, Map<String, String> values) {
-        List<Map<String, String>> all = exchange(group, values);
+        List<Map<String, String>> all =
+                group.allGather(encode(values)).stream().map(Agreement::decode).toList();
         List<String> differences = new ArrayList<>();
         for (int rank = 1; rank < all.size(); rank++) {
             var names = new TreeSet<>(all.get(0).keySet());
@@ -55,35 +52,6 @@ public final class Agreement {
 
     private static String quoted(String value) {
         return value == null ? "not given" : "\"" + value + "\"";
-    }
-
-    /** Every rank's values, in order of rank. */
-    private static List<Map<String, String>> exchange(ProcessGroup group, Map<String, String> values) {
-        byte[] mine = encode(values);
-        try (var _ = new TensorScope()) {
-            Tensor longest = Tensor.of(new long[] {mine.length});
-            group.allReduce(longest, ReduceOp.MAXIMUM);
-            int size = Math.toIntExact(longest.itemLong());
-            List<Tensor> gathered = new ArrayList<>();
-            for (int rank = 0; rank < group.worldSize(); rank++) {
-                gathered.add(Ops.zeros(DType.INT64, size));
-            }
-            var padded = new long[size];
-            for (int i = 0; i < mine.length; i++) {
-                padded[i] = mine[i];
-            }
-            group.allGather(gathered, Tensor.of(padded));
-            List<Map<String, String>> all = new ArrayList<>();
-            for (Tensor tensor : gathered) {
-                long[] wide = tensor.toLongs();
-                var bytes = new byte[size];
-                for (int i = 0; i < size; i++) {
-                    bytes[i] = (byte) wide[i];
-                }
-                all.add(decode(bytes));
-            }
-            return all;
-        }
     }
 
     private static byte[] encode(Map<String, String> values) {

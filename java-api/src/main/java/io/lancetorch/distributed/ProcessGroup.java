@@ -17,12 +17,15 @@ import io.lancetorch.error.NotFoundException;
 import io.lancetorch.error.PeerFailedException;
 import io.lancetorch.error.StorageException;
 import io.lancetorch.error.UnsupportedException;
+import io.lancetorch.tensor.DType;
 import io.lancetorch.tensor.Device;
 import io.lancetorch.tensor.Tensor;
+import io.lancetorch.tensor.TensorScope;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -446,6 +449,32 @@ public final class ProcessGroup implements AutoCloseable {
     /** Fills {@code outputs}, one tensor like {@code input} for each rank, with every rank's input. */
     public void allGather(List<Tensor> outputs, Tensor input) {
         finish(allGatherAsync(outputs, input, Duration.ZERO));
+    }
+
+    /** Every rank's bytes, in order of rank; each may be of another length. By Gloo, through tensors on the CPU. */
+    public List<byte[]> allGather(byte[] bytes) {
+        try (var _ = new TensorScope()) {
+            List<Tensor> lengths = new ArrayList<>();
+            for (int rank = 0; rank < worldSize; rank++) {
+                lengths.add(Tensor.empty(DType.INT64, 1));
+            }
+            allGather(lengths, Tensor.of(new long[] {bytes.length}));
+            int longest = 0;
+            for (Tensor length : lengths) {
+                longest = Math.max(longest, Math.toIntExact(length.itemLong()));
+            }
+            List<Tensor> gathered = new ArrayList<>();
+            for (int rank = 0; rank < worldSize; rank++) {
+                gathered.add(Tensor.empty(DType.UINT8, longest));
+            }
+            allGather(gathered, Tensor.of(Arrays.copyOf(bytes, longest)));
+            List<byte[]> all = new ArrayList<>();
+            for (int rank = 0; rank < worldSize; rank++) {
+                int length = Math.toIntExact(lengths.get(rank).itemLong());
+                all.add(Arrays.copyOf(gathered.get(rank).toBytes(), length));
+            }
+            return all;
+        }
     }
 
     /** As {@link #allGather}; a timeout of 0 is the group's. */
