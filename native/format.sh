@@ -6,4 +6,4 @@ set -eu
 cd "$(dirname "$0")"
 if [ "${1:-}" = --check ]; then mode='--dry-run --Werror'; else mode=-i; fi
 # shellcheck disable=SC2086
-find include torch cuda tests -name '*.h' -o -name '*.c' -o -name '*.cpp' | sort | xargs clang-format $mode
+find include torch cuda gpu-checks tests -name '*.h' -o -name '*.c' -o -name '*.cpp' | sort | xargs clang-format $mode

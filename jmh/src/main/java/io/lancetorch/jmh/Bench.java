@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import io.lancetorch.bindings.NativeLibraries;
 import io.lancetorch.error.LanceTorchException;
+import io.lancetorch.tensor.Device;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.io.PrintWriter;
@@ -46,7 +47,7 @@ public final class Bench implements Callable<Integer> {
             paramLabel = "CASE",
             arity = "0..*",
             description =
-                    "op, scan, take, decode, batch, loader, cached, start, collectives or step; none: all of them")
+                    "op, scan, take, decode, batch, loader, cached, start, collectives, step or gpu; none: all of them but gpu")
     private List<String> names = List.of();
 
     @Mixin
@@ -174,7 +175,11 @@ public final class Bench implements Callable<Integer> {
             }
             cases.add(known.get(name));
         }
-        return cases.isEmpty() ? List.of(Case.values()) : cases;
+        return cases.isEmpty()
+                ? Arrays.stream(Case.values())
+                        .filter(benchmark -> benchmark != Case.GPU)
+                        .toList()
+                : cases;
     }
 
     private void prepare(Case benchmark, Settings settings) throws IOException {
@@ -184,6 +189,10 @@ public final class Bench implements Callable<Integer> {
         String input =
                 switch (benchmark) {
                     case OP, COLLECTIVES, STEP -> null;
+                    case GPU -> {
+                        Device.cuda(0).require();
+                        yield null;
+                    }
                     case SCAN, TAKE -> Inputs.makeVectors(settings.folder());
                     case DECODE, BATCH -> {
                         String photos = Inputs.makePhotos(settings.folder(), inputs.photos());

@@ -26,7 +26,8 @@ enum Case {
     CACHED("cached", "the loader's cached epochs beside its decoding ones", Case::cached),
     START("start", "from the start of the process to its first batch of float pixels", Case::start),
     COLLECTIVES("collectives", "the sum of a tensor over two ranks, by Gloo", Case::collectives),
-    STEP("step", "a training step of two ranks that watch each other, beside one without that", Case::step);
+    STEP("step", "a training step of two ranks that watch each other, beside one without that", Case::step),
+    GPU("gpu", "copies to a GPU, small operators on it, and NCCL's sums", Case::gpu);
 
     private static final String RATE = "images/s";
     private static final List<Integer> SIZES = List.of(1 << 10, 16 << 10, 256 << 10, 4 << 20, 64 << 20);
@@ -65,6 +66,11 @@ enum Case {
                                 "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0"),
                 PythonRun.of("python torch", "call.py"),
                 JmhRun.ours("bare-downcall", LIMIT, unit, benchmark, "bareDowncall"));
+    }
+
+    /** What a bare copy and a bare sum give, native/gpu-checks/run measures beside them. */
+    private static List<Implementation> gpu(Settings settings) {
+        return List.of(new GpuRun("lancetorch"), PythonRun.of("python torch", "gpu.py"));
     }
 
     private static String vectors(Settings settings) {

@@ -35,7 +35,7 @@ record PythonRun(String name, PythonEnvironment.Part part, String script, List<S
         List<Score> scores = new ArrayList<>();
         for (Command.Line line : lab.lines(lab.log(name), lab.pythonCommand(part, script, arguments))) {
             if (line.text().startsWith("{")) {
-                scores.add(score(new ObjectMapper().readTree(line.text())));
+                scores.add(score(line.text()));
             }
         }
         if (scores.isEmpty()) {
@@ -44,7 +44,9 @@ record PythonRun(String name, PythonEnvironment.Part part, String script, List<S
         return scores;
     }
 
-    private static Score score(JsonNode line) {
+    /** The figure in a line of JSON. */
+    static Score score(String text) throws IOException {
+        JsonNode line = new ObjectMapper().readTree(text);
         return new Score(
                 line.get("implementation").asText(),
                 Role.valueOf(line.path("role").asText(Role.PEER.name())),
