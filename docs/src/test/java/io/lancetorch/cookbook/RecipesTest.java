@@ -326,6 +326,27 @@ class RecipesTest {
     }
 
     @Test
+    void sharesThatAreWrittenApartAppearWithTheCommit() {
+        String uri = folder.resolve("apart.lance").toString();
+        List<String> parts = List.of(FragmentsApart.writeShare(uri, 0, 30), FragmentsApart.writeShare(uri, 30, 50));
+        FragmentsApart.commit(uri, parts);
+        try (LanceDataset written = LanceDataset.open(uri)) {
+            assertThat(written.countRows()).isEqualTo(50);
+            assertThat(written.countRows("id >= 30")).isEqualTo(20);
+        }
+    }
+
+    @Test
+    void aTrackedRunIsReadBack() throws Exception {
+        Path run = Files.createDirectory(folder.resolve("run"));
+        TrackedLoss.track(run, new double[] {0.5, 0.25});
+        assertThat(Files.readString(run.resolve("metrics.jsonl"))).contains("0.5", "0.25", "lr");
+        try (Stream<Path> files = Files.list(run.resolve("tensorboard"))) {
+            assertThat(files).hasSize(1);
+        }
+    }
+
+    @Test
     void theLoaderTellsHowLongItMadeTheTrainerWait() throws Exception {
         try (DataLoader loader = ShuffledRows.open(dataset)) {
             assertThat(MeasuredLoader.longestWait(loader, folder.resolve("run.jfr")))

@@ -26,6 +26,7 @@ final class Manual {
                             "./lancetorch train photos.lance --epochs 10 --val-fraction 0.1 --save model.pt",
                             "./lancetorch train photos.lance --checkpoint run/ --elastic --max-restarts 3",
                             "torchrun --no-python --nproc-per-node 2 ./lancetorch train photos.lance")),
+            Map.entry("inspect", List.of("./lancetorch inspect photos.lance")),
             Map.entry("track", List.of("./lancetorch track run/mlflow-unsent-1.jsonl")),
             Map.entry("report", List.of("./lancetorch report run/ -o report.html")),
             Map.entry(
