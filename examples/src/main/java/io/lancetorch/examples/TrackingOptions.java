@@ -75,7 +75,7 @@ final class TrackingOptions {
         for (String text : trackers) {
             String wrong = wrong(Place.parse(text));
             if (wrong != null) {
-                throw new CommandLine.ParameterException(spec.commandLine(), "--track " + text + ": " + wrong);
+                throw new UserException("--track " + text + ": " + wrong);
             }
         }
         if (folder != null && Files.exists(folder) && !Files.isDirectory(folder)) {
