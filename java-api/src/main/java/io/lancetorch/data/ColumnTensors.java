@@ -75,6 +75,45 @@ public final class ColumnTensors {
         return over(column, data, dtype, sizes, strides);
     }
 
+    /**
+     * The values of all rows of a column of lists, one row's after the other's: a tensor [values] over the column's own memory,
+     * as {@link #alias}; {@link #listOffsets} tells the rows apart.
+     *
+     * @throws UnsupportedException where it is no list of any length, or one whose values have no tensor form
+     * @throws CorruptDataException for a null
+     */
+    public static Tensor listValues(Column column) {
+        Column values = listChild(column);
+        DType dtype = dtype(values.field(), column.field());
+        long first = column.listOffset(0);
+        long count = column.listOffset(column.length()) - first;
+        requireNoNull(column, 0, column.length(), 1, column);
+        requireNoNull(values, first, count, Math.max(1, count), column);
+        if (count == 0) {
+            return Tensor.empty(dtype, 0);
+        }
+        long at = values.buffer(1).address() + (values.offset() + first) * dtype.size();
+        return over(column, MemorySegment.ofAddress(at), dtype, new long[] {count}, null);
+    }
+
+    /** Where each row's values begin in {@link #listValues}, and where the last one's end: int64 [rows + 1]. */
+    public static Tensor listOffsets(Column column) {
+        listChild(column);
+        long[] offsets = new long[Math.toIntExact(column.length() + 1)];
+        for (int row = 0; row < offsets.length; row++) {
+            offsets[row] = column.listOffset(row) - column.listOffset(0);
+        }
+        return Tensor.of(offsets);
+    }
+
+    private static Column listChild(Column column) {
+        if (!column.field().format().equals("+l") && !column.field().format().equals("+L")) {
+            throw new UnsupportedException("column " + column.field().name() + " is "
+                    + column.field().typeName() + ", and no list of any length");
+        }
+        return column.child(0);
+    }
+
     private static long[] prepend(long first, long[] rest) {
         long[] all = new long[rest.length + 1];
         all[0] = first;
@@ -132,7 +171,7 @@ public final class ColumnTensors {
     }
 
     /** Of {@code values}, {@code begin} to {@code begin + count} - 1 must not be null; {@code perRow} of them are a row's. */
-    private static void requireNoNull(Column values, long begin, long count, long perRow, Column column) {
+    static void requireNoNull(Column values, long begin, long count, long perRow, Column column) {
         if (count == 0 || values.nullCount() == 0) {
             return;
         }
@@ -185,6 +224,8 @@ public final class ColumnTensors {
     private static UnsupportedException noTensorForm(Field column) {
         return new UnsupportedException("column " + column.name() + " is " + column.typeName()
                 + ", which has no tensor form: leave it out of columns(...), or say how to make a tensor of it"
-                + " with image(...) or column(...)");
+                + (column.format().equalsIgnoreCase("+l")
+                        ? " with tokens(...), packed(...) or column(...)"
+                        : " with image(...) or column(...)"));
     }
 }

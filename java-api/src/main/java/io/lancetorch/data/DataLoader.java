@@ -78,7 +78,9 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
     private final Collate collate;
     private final Device device;
     private final DecodeCache cache;
+    private final SequencePacker packer;
     private final BufferPool buffers;
+    private final TensorPool pool;
     private final BadRowLog badRowLog = new BadRowLog();
     private final Set<BatchIterator> open = ConcurrentHashMap.newKeySet();
     private final AtomicLong batches = new AtomicLong();
@@ -113,23 +115,31 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         collate = builder.collate;
         device = builder.device;
         this.cache = cache;
+        boolean pinned = builder.pinMemory || device.type() != Device.Type.CPU;
+        pool = new TensorPool(pinned, 3 * (prefetch + 2) * Math.max(1, builder.tokens.size()));
         List<StepAssembler.Source> all = new ArrayList<>();
         for (String column : columns) {
+            PaddedTokens padded = builder.padded(column, pool);
             ImageTransform transform = builder.images.get(column);
             boolean converted = transform != null
                     && builder.convertsOnDevice()
                     && transform.pixel() == ImageTransform.Pixel.FLOAT32;
             all.add(new StepAssembler.Source(
                     column,
+                    column,
                     converted ? transform.uint8() : transform,
                     converted ? transform : null,
-                    builder.functions.get(column)));
+                    padded == null ? builder.functions.get(column) : padded));
+            if (padded != null) {
+                String name = PaddedTokens.lengthsName(column);
+                all.add(new StepAssembler.Source(name, column, null, null, padded::lengths));
+            }
         }
         if (withRowId) {
-            all.add(new StepAssembler.Source("_rowid", null, null, null));
+            all.add(new StepAssembler.Source("_rowid", "_rowid", null, null, null));
         }
         sources = List.copyOf(all);
-        boolean pinned = builder.pinMemory || device.type() != Device.Type.CPU;
+        packer = builder.packing == null ? null : new SequencePacker(builder.packed, builder.packing, pool);
         buffers = new BufferPool(batchSize, pinned, (prefetch + 1) * builder.images.size());
     }
 
@@ -141,8 +151,11 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         private final LanceDataset dataset;
         private final Map<String, ColumnFunction> functions = new LinkedHashMap<>();
         private final Map<String, ImageTransform> images = new LinkedHashMap<>();
+        private final Map<String, Tokens> tokens = new LinkedHashMap<>();
         private Set<String> columns = new LinkedHashSet<>();
-        private Sampler sampler = new ShardedBatchSampler(false, Uneven.PAD);
+        private String packed;
+        private Packing packing;
+        private Sampler sampler;
         private String filter;
         private RowSelection selection;
         private long samples = -1;
@@ -187,6 +200,50 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         /** Makes a column's tensor by a function of the user's. */
         public Builder column(String column, ColumnFunction function) {
             functions.put(column, function);
+            return this;
+        }
+
+        private record Tokens(int length, long padValue) {}
+
+        /** Null for a column that is not one of {@link #tokens}. */
+        private PaddedTokens padded(String column, TensorPool pool) {
+            Tokens of = tokens.get(column);
+            return of == null ? null : new PaddedTokens(of.length, of.padValue, pool);
+        }
+
+        /**
+         * Makes of a column of lists of integers, such as token ids of a text beside an image, a tensor int64 [rows, length]:
+         * the first {@code length} of each row, or all of them and {@code padValue} behind. A further tensor {@code
+         * column_length}, int64 [rows], tells how many of each row are not padding.
+         */
+        public Builder tokens(String column, int length, long padValue) {
+            if (length < 1) {
+                throw new InvalidArgumentException(length + " tokens of column " + column);
+            }
+            tokens.put(column, new Tokens(length, padValue));
+            return this;
+        }
+
+        /**
+         * Packs a column of lists of integers, the token ids of a document in each row, into sequences of one length. The rows
+         * of the batches, and what {@link #batchSize}, {@link Batch#rows}, {@link Batch#validRows} and {@link LoaderState} count,
+         * are sequences then; other columns do not go along. The sequences of an epoch, over all ranks, depend on the documents'
+         * order alone, that of a {@link RowSampler} or of a {@link BatchSampler} over one (in order, padded, unless said), and are
+         * dealt to the ranks as a {@link BatchSampler} deals rows: so all ranks have the same steps, and a run is resumed at the
+         * very next sequence, also in another world. {@link #filter}, {@link #rows} and {@link #samples} select documents.
+         *
+         * <p>How long the documents are must be known first: {@link #open} reads that, with {@link #group} a share on each rank,
+         * from the column itself or from {@link Packing#lengthColumn}, and keeps 4 bytes of heap for each document.
+         *
+         * <p>The tensors are {@code column}, int64 [rows, length]; {@code column_position}, int64 [rows, length], each token's
+         * place in its piece of a document, 0 for padding; {@code column_segment}, int32 [rows, length], which piece of the
+         * sequence it is in, counted from 1, 0 for padding; and {@code column_cu_seqlens}, int32 [pieces + 1], where each piece
+         * begins in the tokens of the whole batch, and where the last one ends, the padding of a sequence counted as a piece: as
+         * attention over sequences of variable length takes it.
+         */
+        public Builder packed(String column, Packing packing) {
+            packed = column;
+            this.packing = packing;
             return this;
         }
 
@@ -407,7 +464,9 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
                 throw new InvalidArgumentException("a replication of " + replication + " in a world of " + worldSize
                         + " ranks: it is 1 or more, and divides the number of ranks");
             }
-            if (columns.isEmpty()) {
+            if (packing != null) {
+                requirePackedAlone();
+            } else if (columns.isEmpty()) {
                 columns.addAll(dataset.schema().names());
             }
             for (String column : columns) {
@@ -415,6 +474,17 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             }
             for (String column : images.keySet()) {
                 requireColumn(column, "image");
+            }
+            for (String column : tokens.keySet()) {
+                requireColumn(column, "tokens");
+                if (images.containsKey(column)
+                        || functions.containsKey(column)
+                        || dataset.schema().contains(PaddedTokens.lengthsName(column))
+                                && columns.contains(PaddedTokens.lengthsName(column))) {
+                    throw new InvalidArgumentException("column " + column
+                            + " is tokens(...), and also made by image(...) or column(...), or there is" + " a column "
+                            + PaddedTokens.lengthsName(column) + " beside it: leave the other out");
+                }
             }
             for (String column : functions.keySet()) {
                 requireColumn(column, "column");
@@ -428,10 +498,10 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
                 throw new InvalidArgumentException(
                         "convertOnDevice makes floats after a collate, which gets the images of the transforms: say one of them");
             }
-            Sampler ofRows = sampler;
             RowSelection loaded = RowsToLoad.of(dataset, selection, filter, samples, seed, group);
+            Sampler ofRows = dealing(loaded);
             if (loaded != null) {
-                ofRows = new SubsetSampler(loaded, sampler);
+                ofRows = new SubsetSampler(loaded, ofRows);
             }
             DecodeCache decoded = cache == null ? null : DecodeCache.open(cache, cacheOptions, dataset, images);
             var loader = new DataLoader(this, ofRows, decoded);
@@ -441,6 +511,40 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
                 loader.resume(resumeFrom);
             }
             return loader;
+        }
+
+        /** Of the rows that are loaded. */
+        private Sampler dealing(RowSelection loaded) {
+            if (packing == null) {
+                return sampler == null ? new ShardedBatchSampler(false, Uneven.PAD) : sampler;
+            }
+            Sampler order = sampler == null ? new SequentialSampler() : sampler;
+            // Refuses a sampler that cannot be, before all documents are read.
+            PackedSampler.of(order, packing, null);
+            return PackedSampler.of(order, packing, DocumentLengths.read(dataset, loaded, packed, packing, group));
+        }
+
+        private void requirePackedAlone() {
+            TokenReader.requireTokens(dataset.schema().field(packed));
+            if (packing.lengthColumn() != null) {
+                Field field = dataset.schema().field(packing.lengthColumn());
+                if (!Set.of("c", "C", "s", "S", "i", "I", "l").contains(field.format())) {
+                    throw new UnsupportedException("column " + field.name() + " is " + field.typeName()
+                            + "; how long documents are is told by integers");
+                }
+            }
+            columns.remove(packed);
+            if (!columns.isEmpty()
+                    || !images.isEmpty()
+                    || !functions.isEmpty()
+                    || !tokens.isEmpty()
+                    || withRowId
+                    || cache != null) {
+                throw new InvalidArgumentException("packed(\"" + packed + "\", ...) makes sequences of several rows, to"
+                        + " which no other column, row id or cache belongs: leave " + columns + ", image(...),"
+                        + " column(...), tokens(...), withRowId() and cache(...) out");
+            }
+            columns.add(packed);
         }
 
         /** Tries what the steps will need, so that it is refused here and not there. */
@@ -462,7 +566,9 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
         }
 
         private void requireTensorForm(Field field) {
-            if (images.containsKey(field.name())) {
+            if (packing != null || tokens.containsKey(field.name())) {
+                TokenReader.requireTokens(field);
+            } else if (images.containsKey(field.name())) {
                 if (!Set.of("z", "Z", "u", "U").contains(field.format())) {
                     throw new UnsupportedException(
                             "column " + field.name() + " is " + field.typeName() + "; images are decoded from binary");
@@ -651,6 +757,7 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
                         badRows,
                         new BadRowReplacement(dataset, columns, withRowId, plan, wholeEpoch, seed, epoch, badRowLog),
                         cached,
+                        packer,
                         collate,
                         device,
                         decodeThreads);
@@ -782,5 +889,6 @@ public final class DataLoader implements Iterable<Batch>, AutoCloseable {
             iterator.letGoUnlessInUse();
         }
         buffers.close();
+        pool.close();
     }
 }

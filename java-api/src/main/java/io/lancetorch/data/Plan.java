@@ -15,9 +15,11 @@ public final class Plan {
     private final int[] rows;
     private final int[] validRows;
     private final EpochOrder order;
+    private final PackedSteps packed;
 
     private Plan(Builder builder) {
         order = builder.order;
+        packed = builder.packed;
         ranges = Arrays.copyOf(builder.ranges, 3 * builder.rangeCount);
         stepEnds = Arrays.copyOf(builder.stepEnds, builder.steps);
         rows = Arrays.copyOf(builder.rows, builder.steps);
@@ -32,6 +34,11 @@ public final class Plan {
     /** Where the steps lie in the epoch's order of samples; null where the sampler has declared none. */
     public EpochOrder order() {
         return order;
+    }
+
+    /** How the documents that the steps read are packed into sequences; null where rows are batched as they are. */
+    PackedSteps packed() {
+        return packed;
     }
 
     /** The number of a step within its epoch: counted from 0, those before this plan's first one included. */
@@ -152,6 +159,7 @@ public final class Plan {
         private int steps;
         private long openRows;
         private EpochOrder order;
+        private PackedSteps packed;
 
         /** Starts a plan without steps. */
         public Builder() {}
@@ -216,6 +224,11 @@ public final class Plan {
         /** Declares the epoch's order of samples, and where the plan's steps lie in it. */
         public Builder order(EpochOrder order) {
             this.order = order;
+            return this;
+        }
+
+        Builder packed(PackedSteps packed) {
+            this.packed = packed;
             return this;
         }
 

@@ -2,17 +2,13 @@ package io.lancetorch.data;
 
 import io.lancetorch.distributed.ProcessGroup;
 import io.lancetorch.error.InvalidArgumentException;
-import io.lancetorch.error.PeerFailedException;
 import io.lancetorch.lance.Fragment;
 import io.lancetorch.lance.LanceDataset;
 import io.lancetorch.lance.RowRange;
 import io.lancetorch.lance.RowSelection;
-import io.lancetorch.tensor.DType;
-import io.lancetorch.tensor.Ops;
-import io.lancetorch.tensor.Tensor;
-import io.lancetorch.tensor.TensorScope;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.LongStream;
 
 /** Which rows of a dataset a loader is to load at all, before a sampler deals them. */
 final class RowsToLoad {
@@ -66,55 +62,19 @@ final class RowsToLoad {
         int world = group.worldSize();
         int first = (int) ((long) fragments.size() * group.rank() / world);
         int end = (int) ((long) fragments.size() * (group.rank() + 1) / world);
-        List<RowRange> mine = List.of();
-        RuntimeException failure = null;
-        try {
-            if (end > first) {
-                mine = dataset.select(filter, fragments.subList(first, end)).ranges();
-            }
-        } catch (RuntimeException e) {
-            // Told to the others first, who would wait for this rank else.
-            failure = e;
-        }
-        long[] counts = gather(group, new long[] {failure == null ? mine.size() : -1});
-        if (failure != null) {
-            throw failure;
-        }
-        int most = 0;
-        for (int rank = 0; rank < world; rank++) {
-            if (counts[rank] < 0) {
-                throw new PeerFailedException("rank " + rank + " could not apply the filter \"" + filter + "\" to "
-                        + dataset.uri() + "; its own log says why");
-            }
-            most = Math.max(most, Math.toIntExact(counts[rank]));
-        }
-        long[] sent = new long[3 * most];
-        for (int i = 0; i < mine.size(); i++) {
-            RowRange range = mine.get(i);
-            sent[3 * i] = range.fragmentId();
-            sent[3 * i + 1] = range.begin();
-            sent[3 * i + 2] = range.end();
-        }
         List<RowRange> all = new ArrayList<>();
-        long[] received = most == 0 ? new long[0] : gather(group, sent);
-        for (int rank = 0; rank < world; rank++) {
-            for (int i = 0; i < counts[rank]; i++) {
-                int at = 3 * (rank * most + i);
-                all.add(new RowRange(received[at], received[at + 1], received[at + 2]));
+        for (long[] found : ReadTogether.read(
+                group,
+                "apply the filter \"" + filter + "\" to " + dataset.uri(),
+                () -> end == first
+                        ? new long[0]
+                        : dataset.select(filter, fragments.subList(first, end)).ranges().stream()
+                                .flatMapToLong(range -> LongStream.of(range.fragmentId(), range.begin(), range.end()))
+                                .toArray())) {
+            for (int at = 0; at < found.length; at += 3) {
+                all.add(new RowRange(found[at], found[at + 1], found[at + 2]));
             }
         }
         return RowSelection.of(all);
-    }
-
-    /** The values of all ranks, one rank's after the other's. */
-    private static long[] gather(ProcessGroup group, long[] values) {
-        try (var _ = new TensorScope()) {
-            List<Tensor> outputs = new ArrayList<>();
-            for (int rank = 0; rank < group.worldSize(); rank++) {
-                outputs.add(Tensor.empty(DType.INT64, values.length));
-            }
-            group.allGather(outputs, Tensor.of(values));
-            return Ops.cat(0, outputs.toArray(Tensor[]::new)).toLongs();
-        }
     }
 }

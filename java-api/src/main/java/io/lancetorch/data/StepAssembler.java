@@ -24,10 +24,12 @@ import java.util.Objects;
  */
 final class StepAssembler implements AutoCloseable {
     /**
-     * How a column becomes a tensor: decoded, by a function, or, with neither, as an alias of its memory. {@code converted}: null,
-     * or the transform whose floats are made of the decoded bytes on the device.
+     * How a column becomes the tensor {@code name}: decoded, by a function, or, with neither, as an alias of its memory; where
+     * it is packed, by the packer. {@code converted}: null, or the transform whose floats are made of the decoded bytes on the
+     * device.
      */
-    record Source(String column, ImageTransform transform, ImageTransform converted, ColumnFunction function) {}
+    record Source(
+            String name, String column, ImageTransform transform, ImageTransform converted, ColumnFunction function) {}
 
     private final List<Source> sources;
     private final String[] names;
@@ -39,13 +41,14 @@ final class StepAssembler implements AutoCloseable {
     private final BadRows badRows;
     private final BadRowReplacement replacement;
     private final DecodeCache.Epoch cache;
+    private final SequencePacker packer;
     private final Collate collate;
     private final Device device;
     private final Stream copies;
     private final int partsPerColumn;
 
     /**
-     * {@code seed}: of what is random in the transforms. {@code cache}, {@code collate}: null for none. {@code device}: where
+     * {@code seed}: of what is random in the transforms. {@code cache}, {@code packer}, {@code collate}: null for none. {@code device}: where
      * the tensors go.
      */
     StepAssembler(
@@ -56,6 +59,7 @@ final class StepAssembler implements AutoCloseable {
             BadRows badRows,
             BadRowReplacement replacement,
             DecodeCache.Epoch cache,
+            SequencePacker packer,
             Collate collate,
             Device device,
             int threads) {
@@ -65,11 +69,12 @@ final class StepAssembler implements AutoCloseable {
         this.badRows = badRows;
         this.replacement = replacement;
         this.cache = cache;
+        this.packer = packer;
         this.collate = collate;
         this.device = device;
         copies = device.type() == Device.Type.CPU ? null : Stream.create(device);
         partsPerColumn = threads == 1 ? 1 : 4 * threads;
-        names = sources.stream().map(Source::column).toArray(String[]::new);
+        names = sources.stream().map(Source::name).toArray(String[]::new);
         decoders = new ImageDecoder[names.length];
         byteDecoders = new ImageDecoder[names.length];
         conversions = new PixelConversion[names.length];
@@ -94,6 +99,7 @@ final class StepAssembler implements AutoCloseable {
     /** Whether a step is but aliases, and so done as soon as it is begun. */
     boolean isDirect() {
         return collate == null
+                && packer == null
                 && copies == null
                 && sources.stream().allMatch(source -> source.transform() == null && source.function() == null);
     }
@@ -112,8 +118,13 @@ final class StepAssembler implements AutoCloseable {
         slot.tensors = new Tensor[names.length];
         try {
             enterThread();
+            if (packer != null) {
+                packer.begin(slot, plan.packed());
+                addParts(slot, 0);
+                return;
+            }
             for (int i = 0; i < names.length; i++) {
-                Column column = records.column(names[i]);
+                Column column = records.column(sources.get(i).column());
                 ImageTransform transform = sources.get(i).transform();
                 if (transform != null) {
                     beginImages(slot, i, transform, column);
@@ -151,6 +162,11 @@ final class StepAssembler implements AutoCloseable {
             }
             plan.forEachRow(slot.step, buffer::key);
         }
+        addParts(slot, index);
+    }
+
+    /** Shares the rows of a column. */
+    private void addParts(StepSlot slot, int index) {
         int part = Math.max(1, (slot.rows + partsPerColumn - 1) / partsPerColumn);
         for (int first = 0; first < slot.rows; first += part) {
             slot.addPart(index, first, Math.min(part, slot.rows - first));
@@ -163,7 +179,11 @@ final class StepAssembler implements AutoCloseable {
         try {
             enterThread();
             int index = slot.partColumns[part];
-            Column column = slot.records.column(names[index]);
+            if (packer != null) {
+                packer.run(slot, plan.packed(), slot.partFirsts[part], slot.partCounts[part]);
+                return;
+            }
+            Column column = slot.records.column(sources.get(index).column());
             if (decoders[index] == null) {
                 slot.tensors[index] =
                         apply(plan.number(slot.step), column, sources.get(index).function());
@@ -333,7 +353,7 @@ final class StepAssembler implements AutoCloseable {
         for (int i = 0; i < names.length; i++) {
             if (decoders[i] == null) {
                 slot.tensors[i].close();
-                Column column = records.column(names[i]);
+                Column column = records.column(sources.get(i).column());
                 ColumnFunction function = sources.get(i).function();
                 slot.tensors[i] = function == null
                         ? TensorScope.detach(ColumnTensors.alias(column))
@@ -417,8 +437,8 @@ final class StepAssembler implements AutoCloseable {
     }
 
     private Batch batch(StepSlot slot) {
-        return new Batch(
-                slot.names, slot.tensors, plan.number(slot.step), slot.rows, plan.validRows(slot.step), slot.bad);
+        int valid = packer == null ? plan.validRows(slot.step) : plan.packed().validSequences(slot.step);
+        return new Batch(slot.names, slot.tensors, plan.number(slot.step), slot.rows, valid, slot.bad);
     }
 
     /** Gives a slot's buffers back, when no thread works on it any more. */

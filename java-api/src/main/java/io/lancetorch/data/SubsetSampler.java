@@ -26,7 +26,7 @@ public record SubsetSampler(RowSelection selection, Sampler inner) implements Sa
         // The inner sampler is told of no other fragments, so it would not see that one is missing.
         new RowPositions(request.fragments()).starts(selection);
         Plan plan = inner.plan(request.withFragments(selection.fragments()));
-        var mapped = new Plan.Builder().order(plan.order());
+        var mapped = new Plan.Builder().order(plan.order()).packed(plan.packed());
         for (int step = 0; step < plan.steps(); step++) {
             plan.forEachRange(
                     step, (fragment, begin, end) -> selection.forEachRange(fragment, begin, end, mapped::add));

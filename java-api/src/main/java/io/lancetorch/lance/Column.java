@@ -156,6 +156,38 @@ public final class Column implements AutoCloseable {
         return buffer(2).reinterpret(end).asSlice(begin, end - begin);
     }
 
+    /**
+     * Where the values of a row of a list of any length begin, counted over the rows of {@link #child child(0)}; of row {@link
+     * #length}, where those of the last row end.
+     *
+     * @throws UnsupportedException where it is no such list
+     * @throws CorruptDataException where the child has no such place
+     */
+    public long listOffset(long row) {
+        if (row < 0 || row > length()) {
+            requireRow(row);
+        }
+        if (length() == 0) {
+            return 0;
+        }
+        MemorySegment offsets = buffer(1).reinterpret(Long.MAX_VALUE);
+        long at = offset() + row;
+        long place =
+                switch (field.format()) {
+                    case "+l" -> offsets.getAtIndex(ValueLayout.JAVA_INT_UNALIGNED, at);
+                    case "+L" -> offsets.getAtIndex(ValueLayout.JAVA_LONG_UNALIGNED, at);
+                    default ->
+                        throw new UnsupportedException(
+                                "column " + field.name() + " is " + field.typeName() + " and no list of any length");
+                };
+        long end = child(0).length();
+        if (place < 0 || place > end) {
+            throw new CorruptDataException(
+                    "row " + row + " of column " + field.name() + " begins at value " + place + " of " + end, row);
+        }
+        return place;
+    }
+
     /** The text of a row; null for a null. */
     public String text(long row) {
         MemorySegment bytes = bytes(row);

@@ -39,6 +39,9 @@ abstract class ColumnBuilder {
                 if (field.listSize() > 0) {
                     yield new Lists(field);
                 }
+                if (field.format().equals("+l")) {
+                    yield new VariableLists(field);
+                }
                 throw new UnsupportedException("column " + field.name() + " is " + field.typeName()
                         + ", which rows cannot be appended to; write an Arrow C stream with writeStream");
             }
@@ -306,13 +309,17 @@ abstract class ColumnBuilder {
         private final int length;
         private final Class<?> component;
         private final int width;
-        private final Field item;
 
         Lists(Field field) {
             super(field);
             length = field.listSize();
-            item = field.children().getFirst();
-            component = switch (item.format()) {
+            component = component(field);
+            width = Numbers.width(field.children().getFirst().format());
+        }
+
+        /** The type of Java's arrays of a list's values. */
+        static Class<?> component(Field field) {
+            return switch (field.children().getFirst().format()) {
                 case "C" -> byte.class;
                 case "e" -> short.class;
                 case "i" -> int.class;
@@ -323,7 +330,18 @@ abstract class ColumnBuilder {
                     throw new UnsupportedException("column " + field.name() + " is " + field.typeName()
                             + ", which rows cannot be appended to; write an Arrow C stream with writeStream");
             };
-            width = Numbers.width(item.format());
+        }
+
+        /** The memory of such an array. */
+        static MemorySegment memory(Object array) {
+            return switch (array) {
+                case byte[] values -> MemorySegment.ofArray(values);
+                case short[] values -> MemorySegment.ofArray(values);
+                case int[] values -> MemorySegment.ofArray(values);
+                case long[] values -> MemorySegment.ofArray(values);
+                case float[] values -> MemorySegment.ofArray(values);
+                default -> MemorySegment.ofArray((double[]) array);
+            };
         }
 
         @Override
@@ -348,35 +366,88 @@ abstract class ColumnBuilder {
 
         @Override
         void appendValue(Object value) {
-            MemorySegment source =
-                    switch (value) {
-                        case byte[] values -> MemorySegment.ofArray(values);
-                        case short[] values -> MemorySegment.ofArray(values);
-                        case int[] values -> MemorySegment.ofArray(values);
-                        case long[] values -> MemorySegment.ofArray(values);
-                        case float[] values -> MemorySegment.ofArray(values);
-                        default -> MemorySegment.ofArray((double[]) value);
-                    };
+            MemorySegment source = memory(value);
             int at = room(length * width);
             MemorySegment.copy(source, 0, MemorySegment.ofArray(super.data), at, source.byteSize());
         }
 
         @Override
         MemorySegment array(SegmentAllocator allocator, long rows) {
+            return ofValues(struct(allocator, rows), rows * length, values(allocator), allocator);
+        }
+
+        /** Gives a list its only child: so many values without nulls. */
+        static MemorySegment ofValues(
+                MemorySegment list, long count, MemorySegment values, SegmentAllocator allocator) {
             MemorySegment pointers = allocator.allocate(ADDRESS, 2);
-            pointers.setAtIndex(ADDRESS, 1, values(allocator));
+            pointers.setAtIndex(ADDRESS, 1, values);
             MemorySegment child = ArrowArray.allocate(allocator);
             child.fill((byte) 0);
             ArrowArray.release(child, BorrowedArrow.RELEASE);
-            ArrowArray.length(child, rows * length);
+            ArrowArray.length(child, count);
             ArrowArray.n_buffers(child, 2);
             ArrowArray.buffers(child, pointers);
             MemorySegment children = allocator.allocate(ADDRESS);
             children.set(ADDRESS, 0, child);
-            MemorySegment array = struct(allocator, rows);
-            ArrowArray.n_children(array, 1);
-            ArrowArray.children(array, children);
-            return array;
+            ArrowArray.n_children(list, 1);
+            ArrowArray.children(list, children);
+            return list;
+        }
+    }
+
+    private static final class VariableLists extends ColumnBuilder {
+        private final Class<?> component;
+        private final int width;
+        private int[] ends = new int[256];
+        private int rows;
+
+        VariableLists(Field field) {
+            super(field);
+            component = Lists.component(field);
+            width = Numbers.width(field.children().getFirst().format());
+        }
+
+        @Override
+        void check(Object value) {
+            if (value != null && value.getClass().componentType() != component) {
+                throw misfit(value);
+            }
+        }
+
+        @Override
+        void appendNull() {
+            end();
+        }
+
+        @Override
+        void appendValue(Object value) {
+            MemorySegment source = Lists.memory(value);
+            if (source.byteSize() > Integer.MAX_VALUE - 8) {
+                throw new InvalidArgumentException(source.byteSize() + " bytes in one row of column " + field.name());
+            }
+            int at = room((int) source.byteSize());
+            MemorySegment.copy(source, 0, MemorySegment.ofArray(super.data), at, source.byteSize());
+            end();
+        }
+
+        private void end() {
+            if (rows == ends.length) {
+                ends = Arrays.copyOf(ends, 2 * rows);
+            }
+            ends[rows++] = super.size / width;
+        }
+
+        @Override
+        void clear() {
+            super.clear();
+            rows = 0;
+        }
+
+        @Override
+        MemorySegment array(SegmentAllocator allocator, long count) {
+            MemorySegment offsets = allocator.allocate(4 * (count + 1), 64);
+            MemorySegment.copy(ends, 0, offsets, JAVA_INT_UNALIGNED, 4, (int) count);
+            return Lists.ofValues(struct(allocator, count, offsets), super.size / width, values(allocator), allocator);
         }
     }
 }

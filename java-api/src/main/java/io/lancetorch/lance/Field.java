@@ -70,6 +70,11 @@ public record Field(String name, String format, boolean nullable, List<Field> ch
         return new Field(name, "+w:" + size, true, List.of(item), Map.of());
     }
 
+    /** Any number of values of {@code item}'s type in each row, such as the ids of tokens. */
+    public static Field list(String name, Field item) {
+        return new Field(name, "+l", true, List.of(item), Map.of());
+    }
+
     /**
      * Large bytes, such as videos, that stay where they are when rows are read: {@link LanceDataset#blobs} opens them. A scan
      * gives a struct in their place, which says where they lie.
