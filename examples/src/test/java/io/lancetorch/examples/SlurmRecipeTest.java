@@ -45,6 +45,23 @@ class SlurmRecipeTest {
         }
     }
 
+    @Test
+    void tasksOfSrunAreRanksWithoutALauncher() throws Exception {
+        try (var cluster = new SlurmCluster(Files.createDirectory(folder.resolve("slurm")))) {
+            String dataset = CommandLineRun.createDataset(folder, ClusterRecipe.ROWS, 25);
+            Path rows = folder.resolve("rows");
+            List<String> command = new ArrayList<>(List.of("srun", "--nodes=2", "--ntasks=2"));
+            command.addAll(CommandLineRun.command("train", dataset));
+            command.addAll(ClusterRecipe.smallRun(rows));
+            Map<String, String> environment = new HashMap<>(cluster.environment());
+            environment.put("MASTER_ADDR", "127.0.0.1");
+            environment.put("GLOO_SOCKET_HOST", "127.0.0.1");
+            var result = CommandLineRun.run(environment, command);
+            assertThat(result.status()).as(result.output()).isZero();
+            ClusterRecipe.assertEachRowOnceAnEpoch(RowLogs.read(rows), 2);
+        }
+    }
+
     private static String read(Path log) {
         try {
             return Files.readString(log);

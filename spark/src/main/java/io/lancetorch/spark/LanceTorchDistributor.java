@@ -55,7 +55,7 @@ public final class LanceTorchDistributor {
         SparkContext context = spark.sparkContext();
         requireSlots(context, numRanks, settings.slotsTimeoutSeconds());
         List<T> results = new ArrayList<>();
-        try (LogServer lines = settings.driverLogs() ? listen(context) : null) {
+        try (LogServer lines = LogServer.of(context, settings)) {
             var task = new RankTask(
                     settings, bytes, function instanceof MainClass, lines == null ? null : lines.address());
             for (byte[] result : collect(context, numRanks, task)) {
@@ -93,11 +93,7 @@ public final class LanceTorchDistributor {
                             .collectAsMap())
                     .values();
         } catch (Exception e) { // Spark's are checked, and thrown undeclared
-            RankFailedException rank = RankFailedException.of(e);
-            if (rank != null) {
-                throw rank;
-            }
-            throw e;
+            throw RankFailedException.orElse(e);
         }
     }
 
@@ -120,10 +116,5 @@ public final class LanceTorchDistributor {
             Thread.currentThread().interrupt();
             throw new IllegalStateException("interrupted while waiting for executors", e);
         }
-    }
-
-    private static LogServer listen(SparkContext context) throws IOException {
-        String host = context.getConf().get("spark.driver.host");
-        return new LogServer(host, context.getConf().get("spark.driver.bindAddress", host), System.out::println);
     }
 }

@@ -16,6 +16,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import org.apache.spark.SparkContext;
 
 /** Takes the lines that ranks print, on the driver, from whoever knows its secret. */
 final class LogServer implements AutoCloseable {
@@ -39,6 +40,15 @@ final class LogServer implements AutoCloseable {
         socket = new ServerSocket(0, 0, InetAddress.getByName(bindHost));
         address = new Address(host, socket.getLocalPort(), HexFormat.of().formatHex(random));
         start(this::accept);
+    }
+
+    /** On the driver of {@code context}, where it prints; null where the settings ask for no lines. */
+    static LogServer of(SparkContext context, RankSettings settings) throws IOException {
+        if (!settings.driverLogs()) {
+            return null;
+        }
+        String host = context.getConf().get("spark.driver.host");
+        return new LogServer(host, context.getConf().get("spark.driver.bindAddress", host), System.out::println);
     }
 
     Address address() {
@@ -74,11 +84,11 @@ final class LogServer implements AutoCloseable {
             if (!MessageDigest.isEqual(secret, input.readNBytes(secret.length))) {
                 return;
             }
-            String rank = "rank " + input.readInt() + ": ";
+            String name = input.readUTF() + ": ";
             connection.setSoTimeout(0);
             var reader = new BufferedReader(new InputStreamReader(input, StandardCharsets.UTF_8));
             for (String line = reader.readLine(); line != null; line = reader.readLine()) {
-                lines.accept(rank + line);
+                lines.accept(name + line);
             }
         } catch (IOException e) {
             // The executor is gone, or was no executor of ours.

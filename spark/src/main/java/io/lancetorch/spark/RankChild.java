@@ -17,11 +17,17 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
+import org.apache.spark.TaskKilledException;
 
-/** The JVM of one rank, as a child of the executor that its task runs in. */
+/** The JVM of one rank, or of another function, as a child of the executor that its task runs in. */
 final class RankChild implements AutoCloseable {
     private static final long GRACE_SECONDS = 5;
+    private static final long POLL_MILLIS = 100;
+    private static final long BLAME_SECONDS = 10;
+    private static final List<String> CONSEQUENCES =
+            List.of("io.lancetorch.error.PeerFailedException", "io.lancetorch.error.DeadlineException");
 
     private final Process process;
     private final Path folder;
@@ -107,24 +113,50 @@ final class RankChild implements AutoCloseable {
         }
     }
 
-    /** Waits so long for its end; returns whether it has ended. */
-    boolean await(long millis) throws InterruptedException {
-        return process.waitFor(millis, TimeUnit.MILLISECONDS);
-    }
-
-    int status() {
-        return process.exitValue();
-    }
-
-    /** The bytes of what the function returned; null where it has failed, or was a program that has ended by itself. */
-    byte[] result() throws IOException, ClassNotFoundException {
+    /**
+     * Waits for its end, and returns the bytes of what its function returned.
+     *
+     * @param name for the exception: which rank it is, and where
+     * @param isProgram it may end by itself, with null as its result
+     * @throws TaskKilledException as soon as {@code isKilled} says so
+     */
+    byte[] await(String name, boolean isProgram, BooleanSupplier isKilled)
+            throws IOException, InterruptedException, ClassNotFoundException {
+        while (!process.waitFor(POLL_MILLIS, TimeUnit.MILLISECONDS)) {
+            throwIfKilled(isKilled);
+        }
+        reader.join(TimeUnit.SECONDS.toMillis(GRACE_SECONDS));
+        int status = process.exitValue();
         RankProcess.Outcome outcome = RankProcess.outcome(outcomeFile());
-        return outcome == null ? null : outcome.result();
+        byte[] result = outcome == null ? null : outcome.result();
+        if (status == 0 && (result != null || isProgram)) {
+            return result == null ? Serialization.write(null) : result;
+        }
+        String failure = failure(outcome);
+        if (failure != null && CONSEQUENCES.stream().anyMatch(failure::startsWith)) {
+            // Another rank failed before this one, and Spark tells the reason of the task that fails first.
+            long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(BLAME_SECONDS);
+            while (System.nanoTime() < deadline) {
+                throwIfKilled(isKilled);
+                Thread.sleep(POLL_MILLIS);
+            }
+        }
+        throw new RankFailedException(name
+                + (status == 0
+                        ? " ended before its function returned"
+                        : status > 128 ? " was ended by signal " + (status - 128) : " failed with status " + status)
+                + (failure == null ? "" : ": " + failure)
+                + "\nIts last lines:\n" + lines.last());
+    }
+
+    private static void throwIfKilled(BooleanSupplier isKilled) {
+        if (isKilled.getAsBoolean()) {
+            throw new TaskKilledException("killed by Spark");
+        }
     }
 
     /** What the rank itself says of its failure; null where it said nothing. */
-    String failure() throws IOException, ClassNotFoundException {
-        RankProcess.Outcome outcome = RankProcess.outcome(outcomeFile());
+    private String failure(RankProcess.Outcome outcome) throws IOException {
         if (outcome != null && outcome.failure() != null) {
             return outcome.failure();
         }
@@ -133,16 +165,6 @@ final class RankChild implements AutoCloseable {
         }
         JsonNode message = new ObjectMapper().readTree(errorFile().toFile()).path("message");
         return message.isTextual() ? message.asText() : message.path("message").asText(null);
-    }
-
-    /** The end of what it has printed. */
-    String lastLines() {
-        return lines.last();
-    }
-
-    /** Waits until all that it has printed is taken. */
-    void drain() throws InterruptedException {
-        reader.join(TimeUnit.SECONDS.toMillis(GRACE_SECONDS));
     }
 
     /** Ends it, and what it has started. */

@@ -13,17 +13,23 @@ public final class RankFailedException extends RuntimeException {
     }
 
     /**
-     * The reason in what Spark tells of the failed stage, whose first failed task is the one that failed by itself; null where
-     * there is none of ours in it.
+     * The reason in what Spark tells of the failed stage, whose first failed task is the one that failed by itself; where there is
+     * none of ours in it, {@code failure} itself, also where it is checked.
      */
-    static RankFailedException of(Exception failure) {
+    static RuntimeException orElse(Exception failure) {
         String text = String.valueOf(failure.getMessage());
         String name = RankFailedException.class.getName() + ": ";
         int start = text.indexOf(name);
         if (start < 0) {
-            return null;
+            return RankFailedException.<RuntimeException>undeclared(failure);
         }
         int end = text.indexOf("\n\tat ", start);
         return new RankFailedException(text.substring(start + name.length(), end < 0 ? text.length() : end), failure);
+    }
+
+    /** As Spark does it: never returns. */
+    @SuppressWarnings("unchecked")
+    private static <E extends Exception> RuntimeException undeclared(Exception failure) throws E {
+        throw (E) failure;
     }
 }

@@ -10,19 +10,19 @@ import java.util.Deque;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** What a rank prints: to the executor's log, to the driver where it listens, and the last of it for the exception. */
+/** What a rank, or another child, prints: to the executor's log, to the driver where it listens, and the last of it for the exception. */
 final class RankLines implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger("io.lancetorch.spark.Rank");
     private static final int KEPT = 20;
     private static final int CONNECT_MILLIS = 10_000;
 
-    private final int rank;
+    private final String name;
     private final Deque<String> last = new ArrayDeque<>();
     private Socket driver; // null: it does not listen, or no more
 
-    /** {@code address}: null where the driver does not ask for lines. */
-    RankLines(int rank, LogServer.Address address) {
-        this.rank = rank;
+    /** {@code name}: before each line, such as "rank 1"; {@code address}: null where the driver does not ask for lines. */
+    RankLines(String name, LogServer.Address address) {
+        this.name = name;
         if (address == null) {
             return;
         }
@@ -31,7 +31,7 @@ final class RankLines implements AutoCloseable {
             driver.connect(new InetSocketAddress(address.host(), address.port()), CONNECT_MILLIS);
             var output = new DataOutputStream(driver.getOutputStream());
             output.write(address.secret().getBytes(StandardCharsets.US_ASCII));
-            output.writeInt(rank);
+            output.writeUTF(name);
             output.flush();
         } catch (IOException e) {
             giveUp(e);
@@ -40,12 +40,12 @@ final class RankLines implements AutoCloseable {
 
     /** A driver that cannot be reached costs its copy of the lines, and not the run. */
     private void giveUp(IOException reason) {
-        LOG.warn("rank {}: its lines no longer go to the driver: {}", rank, reason.toString());
+        LOG.warn("{}: its lines no longer go to the driver: {}", name, reason.toString());
         close();
     }
 
     synchronized void add(String line) {
-        LOG.info("rank {}: {}", rank, line);
+        LOG.info("{}: {}", name, line);
         if (last.size() == KEPT) {
             last.removeFirst();
         }
@@ -69,7 +69,7 @@ final class RankLines implements AutoCloseable {
             try {
                 driver.close();
             } catch (IOException e) {
-                LOG.debug("rank {}: closing the connection to the driver", rank, e);
+                LOG.debug("{}: closing the connection to the driver", name, e);
             }
             driver = null;
         }

@@ -7,7 +7,6 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
 import org.apache.spark.BarrierTaskContext;
 import org.apache.spark.SparkEnv;
 import org.apache.spark.TaskKilledException;
@@ -20,11 +19,6 @@ import scala.runtime.AbstractFunction1;
 final class RankTask extends AbstractFunction1<Iterator<Integer>, Iterator<Tuple2<Integer, byte[]>>>
         implements Serializable {
     private static final long serialVersionUID = 1;
-
-    private static final long POLL_MILLIS = 100;
-    private static final long BLAME_SECONDS = 10;
-    private static final List<String> CONSEQUENCES =
-            List.of("io.lancetorch.error.PeerFailedException", "io.lancetorch.error.DeadlineException");
 
     private final RankSettings settings;
     private final byte[] function;
@@ -64,43 +58,10 @@ final class RankTask extends AbstractFunction1<Iterator<Integer>, Iterator<Tuple
                 .map(text -> text.substring(0, text.indexOf(' ')))
                 .toArray(String[]::new);
         String port = told[0].substring(hosts[0].length() + 1);
-        try (var child =
-                new RankChild(settings, environment(context, hosts, port), function, new RankLines(rank, driver))) {
-            while (!child.await(POLL_MILLIS)) {
-                throwIfKilled(context);
-            }
-            return end(context, child, "rank " + rank + " of " + hosts.length + " on " + hosts[rank]);
-        }
-    }
-
-    private byte[] end(BarrierTaskContext context, RankChild child, String name)
-            throws IOException, InterruptedException, ClassNotFoundException {
-        child.drain();
-        int status = child.status();
-        byte[] result = child.result();
-        if (status == 0 && (result != null || isProgram)) {
-            return result == null ? Serialization.write(null) : result;
-        }
-        String failure = child.failure();
-        if (failure != null && CONSEQUENCES.stream().anyMatch(failure::startsWith)) {
-            // Another rank failed before this one, and Spark tells the reason of the task that fails first.
-            long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(BLAME_SECONDS);
-            while (System.nanoTime() < deadline) {
-                throwIfKilled(context);
-                Thread.sleep(POLL_MILLIS);
-            }
-        }
-        throw new RankFailedException(name
-                + (status == 0
-                        ? " ended before its function returned"
-                        : status > 128 ? " was ended by signal " + (status - 128) : " failed with status " + status)
-                + (failure == null ? "" : ": " + failure)
-                + "\nIts last lines:\n" + child.lastLines());
-    }
-
-    private static void throwIfKilled(BarrierTaskContext context) {
-        if (context.isInterrupted()) {
-            throw new TaskKilledException("killed by Spark");
+        try (var child = new RankChild(
+                settings, environment(context, hosts, port), function, new RankLines("rank " + rank, driver))) {
+            return child.await(
+                    "rank " + rank + " of " + hosts.length + " on " + host, isProgram, context::isInterrupted);
         }
     }
 

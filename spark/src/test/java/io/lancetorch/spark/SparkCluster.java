@@ -178,7 +178,7 @@ final class SparkCluster implements AutoCloseable {
                 "spark.executor.cores", "1",
                 "spark.cores.max", "2",
                 "spark.ui.enabled", "false",
-                "spark.lancetorch.classPath", examplesClassPath(),
+                "spark.lancetorch.classPath", RankPrograms.classPath(),
                 "spark.lancetorch.javaHome", System.getProperty("java.home"),
                 "spark.lancetorch.javaOptions", "-Dlancetorch.native=" + System.getProperty("lancetorch.native")));
         all.putAll(conf);
@@ -192,18 +192,6 @@ final class SparkCluster implements AutoCloseable {
         return new Driver(builder("127.0.0.1", List.of("-Xmx512m"), command)
                 .redirectErrorStream(true)
                 .start());
-    }
-
-    /** The trainer's, without anything of Spark's. */
-    static String examplesClassPath() {
-        try {
-            return ROOT.resolve("examples/target/classes")
-                    + File.pathSeparator
-                    + Files.readString(ROOT.resolve("examples/target/classpath"))
-                            .strip();
-        } catch (IOException e) {
-            throw new java.io.UncheckedIOException(e);
-        }
     }
 
     /** The ranks that run now, of all workers. */

@@ -41,28 +41,11 @@ class SparkTrainingTest {
     @BeforeAll
     static void trainByOurLauncher() throws Exception {
         dataset = folder.resolve("shapes.lance").toString();
-        runMain("create-dataset", dataset, "--images=" + ROWS, "--fragment-size=25");
+        RankPrograms.run(MAIN, "create-dataset", dataset, "--images=" + ROWS, "--fragment-size=25");
         Path rows = folder.resolve("launcher");
-        runMain(train(rows));
+        RankPrograms.run(MAIN, train(rows));
         expected = lines(rows);
         assertThat(expected).hasSize(2).allSatisfy(rank -> assertThat(rank).hasSize(8 * EPOCHS));
-    }
-
-    private static void runMain(String... arguments) throws Exception {
-        List<String> command = new ArrayList<>(List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "--enable-native-access=ALL-UNNAMED",
-                "-XX:+UseSerialGC",
-                "-Dlancetorch.native=" + System.getProperty("lancetorch.native"),
-                "-classpath",
-                SparkCluster.examplesClassPath(),
-                MAIN));
-        command.addAll(List.of(arguments));
-        var builder = new ProcessBuilder(command).redirectErrorStream(true);
-        builder.environment().put("OMP_NUM_THREADS", "1");
-        Process process = builder.start();
-        String output = new String(process.getInputStream().readAllBytes());
-        assertThat(process.waitFor()).as(output).isZero();
     }
 
     private static String[] train(Path rows, String... more) {
