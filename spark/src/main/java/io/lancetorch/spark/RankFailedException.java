@@ -1,6 +1,8 @@
 package io.lancetorch.spark;
 
-/** A rank has failed at the last attempt of its stage too; the message names it, its host and its reason. */
+/**
+ * A rank, or what writes a part of a dataset, has failed at the last attempt too; the message names it, its host and its reason.
+ */
 public final class RankFailedException extends RuntimeException {
     private static final long serialVersionUID = 1;
 

@@ -54,6 +54,7 @@ final class SparkCluster implements AutoCloseable {
         }
         jar(ourJar(), ROOT.resolve("spark/target/classes"));
         jar(testJar(), ROOT.resolve("spark/target/test-classes"));
+        jar(apiJar(), ROOT.resolve("java-api/target/classes"));
         Path log = folder.resolve("master.log");
         start(
                 "127.0.0.1",
@@ -74,6 +75,11 @@ final class SparkCluster implements AutoCloseable {
 
     private Path testJar() {
         return folder.resolve("tests.jar");
+    }
+
+    /** What the signatures of a test's own classes name. */
+    private Path apiJar() {
+        return folder.resolve("lancetorch.jar");
     }
 
     private static void jar(Path file, Path classes) throws IOException {
@@ -164,7 +170,7 @@ final class SparkCluster implements AutoCloseable {
 
     /** Runs a driver of the tests. */
     Driver drive(Class<?> main, Map<String, String> conf, String... arguments) throws IOException {
-        return submit(main.getName(), testJar(), List.of("--jars", ourJar().toString()), conf, arguments);
+        return submit(main.getName(), testJar(), List.of("--jars", ourJar() + "," + apiJar()), conf, arguments);
     }
 
     private Driver submit(String main, Path jar, List<String> jars, Map<String, String> conf, String... arguments)

@@ -3,13 +3,14 @@ package io.lancetorch.spark;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.IntStream;
 import org.apache.spark.sql.SparkSession;
 
 /** A driver program as a user writes one, with functions for ranks. */
 public final class TestDriver {
     private TestDriver() {}
 
-    /** {@code arguments}: what to do, and with how many ranks. */
+    /** {@code arguments}: what to do, with how many ranks or parts, and for some a dataset. */
     public static void main(String[] arguments) throws Exception {
         SparkSession spark = SparkSession.builder().getOrCreate();
         try {
@@ -17,6 +18,12 @@ public final class TestDriver {
             switch (arguments[0]) {
                 case "environment" -> environment(spark, ranks);
                 case "fail" -> fail(spark, ranks);
+                case "write" -> write(spark, ranks, arguments[2]);
+                case "append" -> {
+                    List<String> sources = sources(ranks, ranks, arguments[2]);
+                    System.out.println(
+                            "wrote version " + LanceDatasetWriter.write(spark, sources, NumberParts.class.getName()));
+                }
                 case "cancel" -> cancel(spark, ranks);
                 default -> throw new IllegalArgumentException(arguments[0]);
             }
@@ -27,12 +34,14 @@ public final class TestDriver {
 
     private static void environment(SparkSession spark, int ranks) {
         String captured = "captured " + ranks;
+        // START SNIPPET: function
         List<TreeMap<String, String>> results = LanceTorchDistributor.run(spark, ranks, () -> {
             System.out.println("a line of " + System.getenv("RANK") + ", " + captured);
             var variables = new TreeMap<>(System.getenv());
             variables.put("java", Runtime.version().feature() + "");
             return variables;
         });
+        // END SNIPPET: function
         for (Map<String, String> result : results) {
             result.keySet()
                     .retainAll(List.of(
@@ -62,6 +71,22 @@ public final class TestDriver {
                 Thread.sleep(3_600_000);
                 return "";
             });
+        } catch (RankFailedException e) {
+            System.out.println("failed: " + e.getMessage());
+        }
+    }
+
+    /** A thousand numbers in each. */
+    private static List<String> sources(int first, int parts, String dataset) {
+        return IntStream.range(first, first + parts)
+                .mapToObj(part -> dataset + " " + 1000 * part + " " + 1000 * (part + 1))
+                .toList();
+    }
+
+    private static void write(SparkSession spark, int parts, String dataset) {
+        try {
+            long version = LanceDatasetWriter.write(spark, sources(0, parts, dataset), new NumberParts());
+            System.out.println("wrote version " + version);
         } catch (RankFailedException e) {
             System.out.println("failed: " + e.getMessage());
         }
