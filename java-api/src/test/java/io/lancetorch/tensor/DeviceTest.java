@@ -2,7 +2,7 @@ package io.lancetorch.tensor;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.assertj.core.api.Assumptions.assumeThat;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import io.lancetorch.error.InvalidArgumentException;
 import io.lancetorch.error.LanceTorchException;
@@ -44,7 +44,7 @@ class DeviceTest {
 
     @Test
     void whatNeedsCudaIsRefusedWithoutIt() {
-        assumeThat(Devices.hasCuda()).as("skipped: there is a GPU").isFalse();
+        assumeFalse(Devices.hasCuda(), "skipped: there is a GPU");
         Device gpu = Device.cuda(0);
         assertThatThrownBy(gpu::memoryStats).isInstanceOf(UnsupportedException.class);
         assertThatThrownBy(() -> Tensor.empty(DType.UINT8, Device.CPU, MemoryFormat.CONTIGUOUS, true, 1))
