@@ -37,6 +37,8 @@ class CommandsTest {
         notRun("\\./lancetorch site\\b", "has run before this test: SiteTest looks at what it made");
         notRun("\\./lancetorch bench\\b", "takes minutes and 8 GB of peers; BenchTest runs its parts");
         notRun("\\./lancetorch launch$", "is spoken of; it needs another command");
+        notRun(".*--device cuda", "wants a GPU");
+        notRun("native/gpu-checks/", "wants a GPU, or packs for one");
         notRun("torchrun\\b", "wants a Python with torch; KilledTrainingTest runs it where there is one");
         notRun("mvn\\b", "samples/test.sh installs; the bindings are committed");
         notRun("(sbatch|srun|scancel|squeue|kubectl|docker|helm|spark-submit)\\b", "wants a cluster");
@@ -122,7 +124,7 @@ class CommandsTest {
             }
             Documents.inlineCode(document).stream()
                     .filter(code -> code.text().contains("./lancetorch ")
-                            && !code.text().contains("run ./lancetorch"))
+                            && !code.text().matches(".*(run|with) \\./lancetorch.*"))
                     .forEach(commands::add);
         }
         // Several documents say the same: once is enough.
