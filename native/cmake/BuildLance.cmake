@@ -12,7 +12,8 @@ if(DEFINED ENV{CARGO_TARGET_DIR} AND NOT "$ENV{CARGO_TARGET_DIR}" STREQUAL "")
 else()
   set(cargo_target_dir "${LANCETORCH_CACHE_DIR}/cargo")
 endif()
-set(built "${cargo_target_dir}/release/liblancetorch_lance.so")
+set(lance_file "liblancetorch_lance${CMAKE_SHARED_LIBRARY_SUFFIX}")
+set(built "${cargo_target_dir}/release/${lance_file}")
 
 if(NOT EXISTS "${built}")
   message(STATUS "Lance has not been compiled into ${cargo_target_dir} yet: that takes about half an hour, once")
@@ -25,8 +26,8 @@ add_custom_target(
           "${CMAKE_SOURCE_DIR}/native/cmake/ClaimCargoTarget.cmake"
   COMMAND "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${cargo_target_dir}" "${LANCETORCH_CARGO}" build --release
           --locked
-  COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${built}" "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/liblancetorch_lance.so"
-  BYPRODUCTS "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/liblancetorch_lance.so"
+  COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${built}" "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/${lance_file}"
+  BYPRODUCTS "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/${lance_file}"
   WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}/native/lance"
   COMMENT "cargo builds the shim over Lance"
   USES_TERMINAL VERBATIM)
@@ -46,6 +47,6 @@ add_custom_target(
 
 add_library(lancetorch_lance SHARED IMPORTED GLOBAL)
 set_target_properties(
-  lancetorch_lance PROPERTIES IMPORTED_LOCATION "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/liblancetorch_lance.so"
+  lancetorch_lance PROPERTIES IMPORTED_LOCATION "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/${lance_file}"
                               IMPORTED_NO_SONAME ON)
 add_dependencies(lancetorch_lance lance)

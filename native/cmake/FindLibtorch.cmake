@@ -9,6 +9,19 @@
 #  - else JavaCPP's presets, which have the libraries but no headers. Those come out of PyPI's smallest wheel of the
 #    same version, by pip, once, into the user's cache.
 
+# As JavaCPP names platforms.
+set(machine "${CMAKE_SYSTEM_PROCESSOR}")
+if(CMAKE_SYSTEM_NAME STREQUAL Linux AND machine MATCHES "^(x86_64|amd64|AMD64)$")
+  set(LANCETORCH_PLATFORM linux-x86_64)
+elseif(CMAKE_SYSTEM_NAME STREQUAL Linux AND machine MATCHES "^(aarch64|arm64)$")
+  set(LANCETORCH_PLATFORM linux-arm64)
+elseif(CMAKE_SYSTEM_NAME STREQUAL Darwin AND machine MATCHES "^(aarch64|arm64)$")
+  set(LANCETORCH_PLATFORM macosx-arm64)
+else()
+  message(FATAL_ERROR "lancetorch is for linux-x86_64, linux-arm64 and macosx-arm64, not for ${CMAKE_SYSTEM_NAME} on "
+                      "${machine}")
+endif()
+
 set(LANCETORCH_PRESETS_TORCH_VERSION 2.10.0)
 set(LANCETORCH_PRESETS_PYTORCH 2.10.0-1.5.13)
 set(LANCETORCH_PRESETS_OPENBLAS 0.3.31-1.5.13)
@@ -61,12 +74,17 @@ function(lancetorch_find_presets result)
     set(${result} "${LANCETORCH_PRESETS_DIR}" PARENT_SCOPE)
     return()
   endif()
+  if(LANCETORCH_PLATFORM STREQUAL linux-arm64)
+    message(FATAL_ERROR "JavaCPP's presets have no libtorch for ${LANCETORCH_PLATFORM}: name one by "
+                        "`./lancetorch build --libtorch DIR` or LANCETORCH_LIBTORCH, such as a pip installation's torch "
+                        "folder, which has its headers too")
+  endif()
   set(dirs "")
   foreach(name_version "pytorch;${LANCETORCH_PRESETS_PYTORCH}" "openblas;${LANCETORCH_PRESETS_OPENBLAS}")
     list(GET name_version 0 name)
     list(GET name_version 1 version)
-    set(jar "${name}-${version}-linux-x86_64.jar")
-    set(inside "org/bytedeco/${name}/linux-x86_64")
+    set(jar "${name}-${version}-${LANCETORCH_PLATFORM}.jar")
+    set(inside "org/bytedeco/${name}/${LANCETORCH_PLATFORM}")
     set(javacpp "$ENV{HOME}/.javacpp/cache/${jar}/${inside}")
     set(ours "${LANCETORCH_CACHE_DIR}/presets/${name}-${version}")
     set(repository "$ENV{HOME}/.m2/repository/org/bytedeco/${name}/${version}/${jar}")
@@ -77,11 +95,11 @@ function(lancetorch_find_presets result)
     if(NOT EXISTS "${ours}/${inside}")
       if(NOT EXISTS "${repository}")
         message(FATAL_ERROR "Neither LANCETORCH_LIBTORCH nor LANCETORCH_PRESETS_DIR is set, and ${repository} is not "
-                            "there. `mvn dependency:get -Dartifact=org.bytedeco:${name}:${version}:jar:linux-x86_64` "
+                            "there. `mvn dependency:get -Dartifact=org.bytedeco:${name}:${version}:jar:${LANCETORCH_PLATFORM}` "
                             "fetches it.")
       endif()
       string(RANDOM LENGTH 8 suffix)
-      file(ARCHIVE_EXTRACT INPUT "${repository}" DESTINATION "${ours}.tmp-${suffix}" PATTERNS "${inside}/*.so*")
+      file(ARCHIVE_EXTRACT INPUT "${repository}" DESTINATION "${ours}.tmp-${suffix}" PATTERNS "${inside}/lib*")
       file(RENAME "${ours}.tmp-${suffix}" "${ours}")
     endif()
     list(APPEND dirs "${ours}/${inside}")
@@ -137,10 +155,14 @@ add_library(lancetorch::libtorch ALIAS lancetorch_libtorch)
 target_include_directories(lancetorch_libtorch SYSTEM INTERFACE "${torch_include}"
                                                                 "${torch_include}/torch/csrc/api/include")
 target_compile_definitions(lancetorch_libtorch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
-foreach(dir ${LIBTORCH_RUNTIME_DIRS})
-  target_link_options(lancetorch_libtorch INTERFACE "LINKER:-rpath-link,${dir}")
-endforeach()
-# libtorch.so has no symbol that the shim uses; it is what draws in the CUDA half where there is one.
-target_link_libraries(lancetorch_libtorch INTERFACE -Wl,--push-state,--no-as-needed "${LANCETORCH_TORCH}"
-                                                    -Wl,--pop-state "${LANCETORCH_TORCH_CPU}" "${LANCETORCH_C10}")
+if(APPLE)
+  target_link_libraries(lancetorch_libtorch INTERFACE "${LANCETORCH_TORCH}" "${LANCETORCH_TORCH_CPU}" "${LANCETORCH_C10}")
+else()
+  foreach(dir ${LIBTORCH_RUNTIME_DIRS})
+    target_link_options(lancetorch_libtorch INTERFACE "LINKER:-rpath-link,${dir}")
+  endforeach()
+  # libtorch.so has no symbol that the shim uses; it is what draws in the CUDA half where there is one.
+  target_link_libraries(lancetorch_libtorch INTERFACE -Wl,--push-state,--no-as-needed "${LANCETORCH_TORCH}"
+                                                      -Wl,--pop-state "${LANCETORCH_TORCH_CPU}" "${LANCETORCH_C10}")
+endif()
 message(STATUS "libtorch ${LIBTORCH_VERSION}: ${LIBTORCH_RUNTIME_DIRS}")

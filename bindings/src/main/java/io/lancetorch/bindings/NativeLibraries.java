@@ -14,7 +14,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Properties;
-import org.bytedeco.javacpp.Loader;
 
 /**
  * Opens the shims and the libtorch below them, once for the process and for ever. Where a shim lies is said by the
@@ -68,7 +67,7 @@ public final class NativeLibraries {
     }
 
     private static final class Lance {
-        private static final RuntimeException FAILURE = attempt(() -> load(shim("liblancetorch_lance.so")));
+        private static final RuntimeException FAILURE = attempt(() -> load(shim("lancetorch_lance")));
 
         static void open() {
             rethrow(FAILURE);
@@ -92,7 +91,7 @@ public final class NativeLibraries {
     }
 
     private static void openTorch() {
-        Path shim = shim("liblancetorch_torch.so");
+        Path shim = shim("lancetorch_torch");
         Properties build = buildProperties(shim);
         String builtFor = build.getProperty("torch.version");
         String named = namedLibtorch(build);
@@ -103,13 +102,15 @@ public final class NativeLibraries {
             where = files.getLast().getParent().toString();
         } else {
             Path folder = Path.of(named).toAbsolutePath();
-            Path library = folder.resolve("lib/libtorch.so");
+            Platform platform = Platform.current();
+            Path lib = folder.resolve("lib");
+            Path library = lib.resolve(platform.file("torch"));
             if (!Files.exists(library)) {
-                throw new NotFoundException("no libtorch at " + folder + " (looked for lib/libtorch.so): correct"
-                        + " -Dlancetorch.libtorch or LANCETORCH_LIBTORCH");
+                throw new NotFoundException("no libtorch at " + folder + " (looked for lib/" + library.getFileName()
+                        + "): correct -Dlancetorch.libtorch or LANCETORCH_LIBTORCH");
             }
-            load(folder.resolve("lib/libc10.so"));
-            load(folder.resolve("lib/libtorch_cpu.so"));
+            load(lib.resolve(platform.file("c10")));
+            load(lib.resolve(platform.file("torch_cpu")));
             load(library);
             where = folder.toString();
         }
@@ -119,7 +120,8 @@ public final class NativeLibraries {
     }
 
     private static void openCuda() {
-        Path library = shim("liblancetorch_torch.so").resolveSibling("liblancetorch_cuda.so");
+        Path library =
+                shim("lancetorch_torch").resolveSibling(Platform.current().file("lancetorch_cuda"));
         if (!Files.exists(library)) {
             throw new UnsupportedException("NCCL and CUDA graphs need " + library
                     + ", which is not there: ./lancetorch build --libtorch DIR makes it, for a libtorch in DIR that has"
@@ -130,7 +132,7 @@ public final class NativeLibraries {
 
     /** The folder of the libtorch that is used in place of the presets', or null where it is theirs. Opens nothing. */
     public static String namedLibtorch() {
-        return namedLibtorch(buildProperties(shim("liblancetorch_torch.so")));
+        return namedLibtorch(buildProperties(shim("lancetorch_torch")));
     }
 
     private static String namedLibtorch(Properties build) {
@@ -151,7 +153,7 @@ public final class NativeLibraries {
 
     private static Properties buildProperties(Path shim) {
         String name = "liblancetorch_torch.properties";
-        Path file = namedFolder() == null ? packedShim(name) : shim.resolveSibling(name);
+        Path file = namedFolder() == null ? packed(name) : shim.resolveSibling(name);
         Properties properties = new Properties();
         try (Reader reader = Files.newBufferedReader(file)) {
             properties.load(reader);
@@ -185,10 +187,11 @@ public final class NativeLibraries {
         return setting("lancetorch.native", "LANCETORCH_NATIVE");
     }
 
-    private static Path shim(String name) {
+    private static Path shim(String library) {
+        String name = Platform.current().file(library);
         String folder = namedFolder();
         if (folder == null) {
-            return packedShim(name);
+            return packed(name);
         }
         Path file = Path.of(folder).toAbsolutePath().resolve(name);
         if (!Files.exists(file)) {
@@ -198,22 +201,23 @@ public final class NativeLibraries {
         return file;
     }
 
-    private static Path packedShim(String name) {
-        String platform = null;
+    private static Path packed(String name) {
+        String platform = Platform.current().classifier();
+        boolean unpacks = true;
         Path file = null;
         try {
-            platform = Loader.getPlatform();
-            file = PackedLibrary.unpack(PACKED + platform + "/" + name);
+            file = PackedLibrary.unpackSame(PACKED + platform + "/" + name);
         } catch (NoClassDefFoundError e) {
             // JavaCPP, which unpacks, is not there: then no jar's libraries are.
+            unpacks = false;
         }
         if (file == null) {
             throw new NotFoundException("no " + name + ": looked for a folder named by -Dlancetorch.native or"
                     + " LANCETORCH_NATIVE, then "
-                    + (platform == null
+                    + (!unpacks
                             ? "for org.bytedeco:javacpp on the class path, which unpacks libraries"
                             : "for " + PACKED + platform + "/" + name + " on the class path")
-                    + "; add io.lancetorch:lancetorch-natives with the classifier of this platform, or name the folder"
+                    + "; add io.lancetorch:lancetorch-natives with the classifier " + platform + ", or name the folder"
                     + " build/native/lib that ./lancetorch build makes");
         }
         return file;
@@ -231,7 +235,7 @@ public final class NativeLibraries {
         try {
             System.load(file.toString());
         } catch (UnsatisfiedLinkError e) {
-            throw new UnsupportedException("cannot open " + file + ": " + e.getMessage(), e);
+            throw new UnsupportedException("cannot open " + file + ": " + e.getMessage() + Platform.hint(), e);
         }
     }
 }

@@ -6,32 +6,33 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import org.bytedeco.javacpp.Loader;
 
 /**
  * The CPU libtorch inside the JavaCPP PyTorch presets, unpacked once to JavaCPP's own cache. The files are opened directly
  * and not by {@code Loader.load}, which would also load the presets' JNI glue and take four times as long.
  */
 public final class PresetsLibtorch {
-    private static final List<String> OPENBLAS =
-            List.of("libgcc_s.so.1", "libquadmath.so.0", "libgfortran.so.5", "libopenblas.so.0");
-    private static final List<String> PYTORCH = List.of("libgomp.so.1", "libc10.so", "libtorch_cpu.so", "libtorch.so");
-
     private PresetsLibtorch() {}
 
     /**
      * The files to open, in this order.
      *
-     * @throws NotFoundException where the presets' jars for this platform are not on the class path
+     * @throws NotFoundException where the presets' jars for this platform are not on the class path, or there are none
      */
     static List<Path> unpack() {
+        Platform platform = Platform.current();
+        if (!platform.hasPresets()) {
+            throw new NotFoundException("the JavaCPP presets have no libtorch for " + platform.classifier()
+                    + ": name one with -Dlancetorch.libtorch=DIR or LANCETORCH_LIBTORCH, such as a pip installation's"
+                    + " torch folder, for which ./lancetorch build --libtorch DIR builds the shim");
+        }
         List<Path> files = new ArrayList<>();
         try {
-            for (String name : OPENBLAS) {
-                files.add(unpack("openblas", name));
+            for (String name : platform.openblas()) {
+                files.add(unpack("openblas", platform, name));
             }
-            for (String name : PYTORCH) {
-                files.add(unpack("pytorch", name));
+            for (String name : platform.pytorch()) {
+                files.add(unpack("pytorch", platform, name));
             }
         } catch (NoClassDefFoundError e) {
             throw new NotFoundException(
@@ -42,20 +43,24 @@ public final class PresetsLibtorch {
         return files;
     }
 
-    private static Path unpack(String preset, String name) {
-        String resource = "org/bytedeco/" + preset + "/" + Loader.getPlatform() + "/" + name;
+    private static Path unpack(String preset, Platform platform, String name) {
+        String resource = "org/bytedeco/" + preset + "/" + platform.classifier() + "/" + name;
         Path file = PackedLibrary.unpack(resource);
         if (file == null) {
             throw new NotFoundException("no " + resource + " on the class path: add org.bytedeco:" + preset
-                    + " with the classifier " + Loader.getPlatform()
+                    + " with the classifier " + platform.classifier()
                     + ", or name a libtorch with -Dlancetorch.libtorch=DIR or LANCETORCH_LIBTORCH");
         }
         return file;
     }
 
-    /** Writes the folders of the unpacked libraries to the CMake cache script {@code args[0]}. Called by the build. */
+    /**
+     * Writes the folders of the unpacked libraries, none where the presets have none for this platform, to the CMake cache
+     * script {@code args[0]}. Called by the build.
+     */
     public static void main(String[] args) throws IOException {
-        List<String> folders = unpack().stream()
+        List<Path> files = Platform.current().hasPresets() ? unpack() : List.of();
+        List<String> folders = files.stream()
                 .map(file -> file.getParent().toString())
                 .distinct()
                 .toList();

@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -180,6 +181,36 @@ class NativeLibrariesTest {
                     .contains(nowhere.toString());
         } finally {
             delete(Loader.getCacheDir().toPath().resolve(jar.getFileName()));
+            Files.deleteIfExists(Loader.getCacheDir().toPath().resolve("." + jar.getFileName() + ".lock"));
+        }
+    }
+
+    /** Two builds whose files have the same names, sizes and times. */
+    @Test
+    void anotherBuildsFileInTheCacheIsNotTakenForTheJars() throws Exception {
+        Path jar = folder.resolve("builds-" + ProcessHandle.current().pid() + ".jar");
+        String resource =
+                "io/lancetorch/natives/" + Loader.getPlatform() + "/" + System.mapLibraryName("lancetorch_lance");
+        String classPath = System.getProperty("java.class.path") + File.pathSeparator + jar;
+        Path cached = Loader.getCacheDir().toPath().resolve(jar.getFileName()).resolve(resource);
+        try {
+            for (String build : List.of("first", "other")) {
+                try (var zip = new ZipOutputStream(Files.newOutputStream(jar))) {
+                    var entry = new ZipEntry(resource);
+                    entry.setTime(1_000_000_000_000L);
+                    zip.putNextEntry(entry);
+                    zip.write(build.getBytes(StandardCharsets.US_ASCII));
+                    zip.closeEntry();
+                }
+                Files.setLastModifiedTime(jar, FileTime.fromMillis(1_000_000_000_000L));
+                assertThat(open(classPath, List.of(), "lance").getFirst())
+                        .startsWith("UnsupportedException")
+                        .contains(cached.toString());
+                assertThat(cached).hasContent(build);
+            }
+        } finally {
+            delete(Loader.getCacheDir().toPath().resolve(jar.getFileName()));
+            Files.deleteIfExists(Loader.getCacheDir().toPath().resolve("." + jar.getFileName() + ".lock"));
         }
     }
 
