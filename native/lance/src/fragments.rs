@@ -155,7 +155,8 @@ impl Part {
             return Err(damaged("its checksum does not fit its bytes".to_string()));
         }
         let mut value: Value = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
-        let fragments = value["fragments"].take();
+        let fragments = value.get_mut("fragments").map(Value::take);
+        let fragments = fragments.ok_or_else(|| damaged("it has no fragments".to_string()))?;
         let fields = value["fields"]
             .as_array()
             .ok_or_else(|| damaged("it has no fields".to_string()))?
@@ -781,6 +782,7 @@ mod tests {
         refused(MAGIC);
         refused(&sealed(""));
         refused(&sealed("{}"));
+        refused(&sealed("7"));
         refused(&sealed(&"[".repeat(100_000)));
         refused(&sealed(r#"{"fields": [{"id": 0}], "fragments": []}"#));
         // each byte changed, and each beginning

@@ -50,9 +50,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Files of which some bytes are others: 10,000 images, 500 Lance datasets, 500 texts of fragments and 500 .pt files, or {@code -Dlancetorch.fuzz=N} times
- * as many, by {@code -Dlancetorch.fuzz.seed}. Each is read as what it says now, or refused by a typed exception; nothing else.
- * {@code ./lancetorch test} runs them under ASan and UBSan too.
+ * Files of which some bytes are others: 10,000 images, 500 Lance datasets, 500 texts of written fragments and 500 .pt files,
+ * or {@code -Dlancetorch.fuzz=N} times as many, by {@code -Dlancetorch.fuzz.seed}. Each is read as what it says now, or
+ * refused by a typed exception; nothing else. {@code ./lancetorch test} runs them under ASan and UBSan too.
  */
 class MutatedFilesTest {
     private static final int TIMES = Integer.getInteger("lancetorch.fuzz", 1);
