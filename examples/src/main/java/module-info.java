@@ -13,5 +13,6 @@ module io.lancetorch.examples {
     requires VectorGraphics2D;
 
     opens io.lancetorch.examples to
+            com.fasterxml.jackson.databind,
             info.picocli;
 }

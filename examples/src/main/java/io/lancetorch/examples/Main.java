@@ -17,6 +17,7 @@ import picocli.CommandLine.Command;
             TrackCommand.class,
             ReportCommand.class,
             PlanCommand.class,
+            InspectCommand.class,
             LaunchCommand.class,
             ScriptCommands.Build.class,
             ScriptCommands.Test.class,
@@ -114,6 +115,6 @@ public final class Main implements Runnable {
     @Override
     public void run() {
         throw new CommandLine.ParameterException(
-                spec.commandLine(), "say what to do: create-dataset, train, track, report, plan or launch");
+                spec.commandLine(), "say what to do: create-dataset, train, track, report, plan, inspect or launch");
     }
 }

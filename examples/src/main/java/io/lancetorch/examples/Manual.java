@@ -26,7 +26,12 @@ final class Manual {
                             "./lancetorch train photos.lance --epochs 10 --val-fraction 0.1 --save model.pt",
                             "./lancetorch train photos.lance --checkpoint run/ --elastic --max-restarts 3",
                             "torchrun --no-python --nproc-per-node 2 ./lancetorch train photos.lance")),
-            Map.entry("inspect", List.of("./lancetorch inspect photos.lance")),
+            Map.entry(
+                    "inspect",
+                    List.of(
+                            "./lancetorch inspect photos.lance --ranks 16",
+                            "./lancetorch inspect photos.lance --contact-sheet photos.png --images 64",
+                            "./lancetorch inspect s3://bucket/photos.lance --json")),
             Map.entry("track", List.of("./lancetorch track run/mlflow-unsent-1.jsonl")),
             Map.entry("report", List.of("./lancetorch report run/ -o report.html")),
             Map.entry(
@@ -69,6 +74,8 @@ final class Manual {
             "launch",
             List.of("OMP_NUM_THREADS: threads of each rank (default: cores / ranks)"),
             "plan",
+            List.of(STORE),
+            "inspect",
             List.of(STORE),
             "test",
             List.of(

@@ -1,16 +1,13 @@
 package io.lancetorch.examples;
 
-import com.sun.management.ThreadMXBean;
-import io.lancetorch.data.Plan;
 import io.lancetorch.data.PlanRequest;
-import io.lancetorch.data.Sampler;
 import io.lancetorch.lance.Fragment;
 import io.lancetorch.lance.LanceDataset;
-import java.lang.management.ManagementFactory;
 import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -90,9 +87,6 @@ final class PlanCommand implements Runnable {
     @Option(names = "--all-ranks", description = "Plan for each rank, not just for five of them.")
     private boolean allRanks;
 
-    /** What a rank's plan is, and what it costs. */
-    private record Share(int rank, int steps, long rows, long validRows, long reads, long allocated, double seconds) {}
-
     @Override
     public void run() {
         if (rows < 0 || fragments < 1 || fragments > Integer.MAX_VALUE - 8 || ranks < 1 || batchSize < 1) {
@@ -113,29 +107,31 @@ final class PlanCommand implements Runnable {
         System.out.printf(
                 "%8s %12s %14s %10s %14s %12s %12s%n",
                 "rank", "steps", "rows", "repeats", "reads", "allocated", "planned in");
-        List<Share> shares = new ArrayList<>();
-        for (int rank : ranksToPlan()) {
-            Share share = plan(all, rank);
+        List<EpochShare> shares = new ArrayList<>();
+        int[] wanted = allRanks ? IntStream.range(0, ranks).toArray() : EpochShare.someRanks(ranks);
+        for (int rank : wanted) {
+            EpochShare share =
+                    EpochShare.plan(dealing.sampler(), new PlanRequest(all, ranks, rank, seed, 0, batchSize, false));
             shares.add(share);
             System.out.printf(
                     Locale.ROOT,
                     "%,8d %,12d %,14d %,10d %,14d %9.1f MB %10.3f s%n",
-                    share.rank,
-                    share.steps,
-                    share.rows,
-                    share.rows - share.validRows,
-                    share.reads,
-                    share.allocated / 1e6,
-                    share.seconds);
+                    share.rank(),
+                    share.steps(),
+                    share.rows(),
+                    share.rows() - share.validRows(),
+                    share.reads(),
+                    share.allocated() / 1e6,
+                    share.seconds());
         }
-        long most = shares.stream().mapToLong(Share::validRows).max().orElse(0);
-        long least = shares.stream().mapToLong(Share::validRows).min().orElse(0);
+        long most = shares.stream().mapToLong(EpochShare::validRows).max().orElse(0);
+        long least = shares.stream().mapToLong(EpochShare::validRows).min().orElse(0);
         System.out.printf(
                 Locale.ROOT,
                 "shares differ by %,d rows at most, %s a batch; all of these ranks have the same steps: %s%n",
                 most - least,
                 most - least < batchSize ? "less than" : most - least == batchSize ? "just" : "more than",
-                shares.stream().mapToInt(Share::steps).distinct().count() == 1 ? "yes" : "no");
+                shares.stream().mapToInt(EpochShare::steps).distinct().count() == 1 ? "yes" : "no");
     }
 
     private List<Fragment> fragments() {
@@ -147,33 +143,5 @@ final class PlanCommand implements Runnable {
         return LongStream.range(0, fragments)
                 .mapToObj(id -> new Fragment(id, rows / fragments + (id < rows % fragments ? 1 : 0), 0))
                 .toList();
-    }
-
-    private int[] ranksToPlan() {
-        LongStream wanted =
-                allRanks ? LongStream.range(0, ranks) : LongStream.of(0, 1, ranks / 2, ranks - 2L, ranks - 1L);
-        return wanted.filter(rank -> rank >= 0 && rank < ranks)
-                .mapToInt(rank -> (int) rank)
-                .distinct()
-                .sorted()
-                .toArray();
-    }
-
-    private Share plan(List<Fragment> all, int rank) {
-        var threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
-        Sampler chosen = dealing.sampler();
-        var request = new PlanRequest(all, ranks, rank, seed, 0, batchSize, false);
-        long before = threads.getCurrentThreadAllocatedBytes();
-        long start = System.nanoTime();
-        Plan plan = chosen.plan(request);
-        double seconds = (System.nanoTime() - start) / 1e9;
-        long allocated = threads.getCurrentThreadAllocatedBytes() - before;
-        long[] reads = {0};
-        long planned = 0;
-        for (int step = 0; step < plan.steps(); step++) {
-            planned += plan.rows(step);
-            plan.forEachRange(step, (fragment, begin, end) -> reads[0]++);
-        }
-        return new Share(rank, plan.steps(), planned, plan.totalValidRows(), reads[0], allocated, seconds);
     }
 }

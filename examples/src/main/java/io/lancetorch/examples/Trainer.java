@@ -1,7 +1,5 @@
 package io.lancetorch.examples;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.lancetorch.data.BadRows;
 import io.lancetorch.data.Batch;
 import io.lancetorch.data.DataLoader;
@@ -39,6 +37,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import java.util.zip.CRC32;
@@ -247,14 +246,9 @@ final class Trainer implements AutoCloseable {
 
     /** Their names, or, where the dataset has none, their numbers. */
     private static List<String> classes(LanceDataset dataset) {
-        String names = dataset.schema().metadata().get(DatasetCreation.CLASSES);
-        if (names != null) {
-            try {
-                return List.of(new ObjectMapper().readValue(names, String[].class));
-            } catch (JsonProcessingException e) {
-                throw new UserException(
-                        "the schema of " + dataset.uri() + " has classes that are no JSON list: " + names);
-            }
+        Optional<List<String>> names = ClassNames.of(dataset);
+        if (names.isPresent()) {
+            return names.get();
         }
         long largest = -1;
         try (Scan scan = dataset.scan().columns(DatasetCreation.LABEL).open()) {

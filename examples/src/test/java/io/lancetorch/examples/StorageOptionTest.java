@@ -15,6 +15,7 @@ class StorageOptionTest {
             strings = {
                 "create-dataset --images 10 s3://bucket/drawings.lance",
                 "plan s3://bucket/drawings.lance",
+                "inspect s3://bucket/drawings.lance",
                 "train --no-ddp s3://bucket/drawings.lance",
                 "train --nproc-per-node 1 s3://bucket/drawings.lance"
             })
