@@ -304,6 +304,11 @@ async fn commit(request: Request, schema: Arc<ArrowSchema>, parts: Vec<Part>) ->
     if let Some(params) = &request.params.store_params {
         builder = builder.with_store_params(params.clone());
     }
+    if request.create {
+        // Without retries, Lance follows on no version but the one that was read, which was none: else a dataset that has come
+        // into being meanwhile would be overwritten.
+        builder = builder.with_max_retries(0);
+    }
     if let Operation::Append { fragments } | Operation::Overwrite { fragments, .. } =
         &mut transaction.operation
     {
@@ -417,12 +422,13 @@ async fn not_committed(request: &Request, error: &lance::Error) -> Failure {
             | E::DatasetAlreadyExists { .. }
     );
     let failure = request.failed(error);
-    if !conflict {
+    if !conflict && !request.create {
         return failure;
     }
     // Where the dataset has come into being meanwhile, this says so.
     match request.find().await {
         Err(found) => found,
+        Ok(_) if !conflict => failure,
         Ok(_) => Failure::new(
             Code::Io,
             format!(
@@ -742,6 +748,12 @@ mod tests {
         assert_eq!(ids, (0..7).collect::<Vec<_>>());
         assert_eq!(try_open(&target.uri(), 0, None).unwrap().version(), 7);
         // of those that make the same dataset, one wins
+        for _ in 0..20 {
+            one_of_many_creates();
+        }
+    }
+
+    fn one_of_many_creates() {
         let target = Target::new();
         let parts: Vec<String> = (0..4).map(|i| target.write(CREATE, i..i + 1)).collect();
         let won: Vec<i64> = std::thread::scope(|scope| {
