@@ -47,8 +47,8 @@ record DatasetSummary(
     /** Up to so many ranks, the shares of all of them are planned; of more, those of {@link EpochShare#someRanks}. */
     private static final int RANKS_PLANNED = 16;
 
-    /** A plan row by row takes some 40 bytes for each. */
-    private static final long ROWS_PLANNED = 5_000_000;
+    /** Rows of a rank: a plan row by row allocates more than 100 bytes for each. */
+    private static final long ROWS_PLANNED = 1_000_000;
 
     private static final List<SamplerName> SAMPLERS =
             List.of(SamplerName.SHARDED_FRAGMENT, SamplerName.SHARDED_BATCH, SamplerName.RANDOM);
