@@ -57,6 +57,10 @@ class CommandsTest {
             "\\bSECONDS\\b", "10",
             "…", "");
 
+    /** What a command needs that another one of the same document makes. */
+    private static final Map<String, String> BEFORE =
+            Map.of(" report runs/1", "./lancetorch train photos.lance --run-dir runs/1 --epochs 1 --image-size 32");
+
     private static final Pattern OURS = Pattern.compile("\\./lancetorch\\b[^|>)#]*");
 
     @TempDir
@@ -186,6 +190,12 @@ class CommandsTest {
                         && filled(command.text()).equals(command.text()))
                 .map(command -> DynamicTest.dynamicTest(command.toString(), () -> {
                     Path where = freshFolder(!command.text().contains(" create-dataset "));
+                    for (var before : BEFORE.entrySet()) {
+                        if (command.text().contains(before.getKey())) {
+                            Result made = Shell.run(where, Map.of(), before.getValue());
+                            assertThat(made.status()).as(made.output()).isZero();
+                        }
+                    }
                     Result result = Shell.run(where, Map.of(), command.text());
                     assertThat(result.status()).as(result.output()).isZero();
                 }));
